@@ -1,0 +1,33 @@
+"""Fixtures that every folder of tests may use; what a project can do is in ``projects.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import Project, environment_of
+
+
+@pytest.fixture
+def bare_project(tmp_path: Path) -> Project:
+    """An empty folder: no git, no datavc."""
+    home = tmp_path / "home"
+    root = tmp_path / "project"
+    home.mkdir()
+    root.mkdir()
+    return Project(root, environment_of(home))
+
+
+@pytest.fixture
+def git_project(bare_project: Project) -> Project:
+    """An empty git repository, before `datavc init`."""
+    bare_project.git("init", "--quiet")
+    return bare_project
+
+
+@pytest.fixture
+def project(git_project: Project) -> Project:
+    """A git repository after `datavc init`, all of it committed."""
+    git_project.run("init")
+    git_project.commit("datavc init")
+    return git_project
