@@ -118,9 +118,10 @@ class Fields:
             raise self.wrong(name, must)
         return tuple(value)
 
-    def path(self, name: str) -> bytes:
-        """A relative path of the repo: no empty part, no ``.`` or ``..``, no NUL."""
-        return self._path(self._values.get(name), name)
+    def path(self, name: str, *, or_empty: bool = False) -> bytes:
+        """A relative path: no empty part, no ``.`` or ``..``, no NUL. With ``or_empty`` also no path at all."""
+        value = self._values.get(name)
+        return b"" if or_empty and value == "" else self._path(value, name)
 
     def optional_paths(self, name: str) -> tuple[bytes, ...] | None:
         """A list of such paths, or None where the field is null."""

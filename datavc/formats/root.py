@@ -1,0 +1,117 @@
+"""The root: a stored note that all that is reachable from one digest is there, and which pack indexes say where.
+
+When a root may be written, replaced or removed is the business of ``store``.
+Specified in ``docs/reference/formats-text.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from datavc.errors import MalformedError, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.fields import KINDS, Fields
+from datavc.formats.sealed import seal, unseal
+
+ROOT_FORMAT = 0
+MAX_ROOT_BYTES = 64 << 10
+MAX_ROOT_INDEXES = 16
+ROOT_KINDS = (*KINDS, "record")
+
+_REPO_ID = "[0-9a-f]{32}"
+_COMMIT = "[0-9a-f]{40}|[0-9a-f]{64}"
+_NONCE = "[0-9a-f]{16,64}"
+_INDEX = "xxh128-[0-9a-f]{32}"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What a root says.
+
+    ``kind`` is the dataset's, or ``record``; ``size`` counts bytes. ``path`` is the dataset's, empty for a record
+    that has none. ``repo`` is the id of the repo, ``commit`` the git commit that was checked out, ``when`` RFC 3339
+    in UTC. ``nonce`` makes each writing of a root differ. ``indexes`` names 1 to 16 pack indexes. ``complete`` is
+    false where a cache holds a part only; ``saved`` is true for unsaved work that ``--force`` put away.
+    """
+
+    digest: Digest
+    kind: str
+    size: int
+    files: int
+    path: bytes
+    repo: str
+    commit: str | None
+    who: str
+    when: str
+    nonce: str
+    indexes: tuple[str, ...]
+    complete: bool = True
+    saved: bool = False
+    client: str = "datavc"
+
+
+def encode_root(root: Root) -> bytes:
+    """``root`` as sealed text.
+
+    Raises:
+        UsageError: longer than 64 KiB, or a value that no reader would take.
+    """
+    what = "the root"
+    fields: dict[str, Any] = {
+        "format": ROOT_FORMAT,
+        "digest": str(root.digest),
+        "kind": root.kind,
+        "size": root.size,
+        "files": root.files,
+        "path": root.path.decode("utf-8", "surrogateescape"),
+        "repo": root.repo,
+        "commit": root.commit,
+        "who": root.who,
+        "when": root.when,
+        "nonce": root.nonce,
+        "indexes": list(root.indexes),
+        "complete": root.complete,
+        "saved": root.saved,
+        "client": root.client,
+    }
+    try:
+        _root(Fields(fields, what))
+    except MalformedError as error:
+        raise UsageError(error.message) from None
+    return seal(fields, what, MAX_ROOT_BYTES)
+
+
+def decode_root(data: bytes, where: str = "the root") -> Root:
+    """Read a root; ``where`` is the printable name of its file, for messages.
+
+    Raises:
+        UnsupportedFormat: a format number or digest algorithm unknown to this version.
+        MalformedError: anything else is wrong with it.
+    """
+    fields = Fields(unseal(data, where, MAX_ROOT_BYTES), where)
+    fields.require_format((ROOT_FORMAT,))
+    return _root(fields)
+
+
+def _root(fields: Fields) -> Root:
+    kind = fields.choice("kind", ROOT_KINDS)
+    indexes = fields.texts("indexes", _INDEX, "a list of names of pack indexes")
+    if not 1 <= len(indexes) <= MAX_ROOT_INDEXES:
+        raise fields.wrong("indexes", f"a list of 1 to {MAX_ROOT_INDEXES} names of pack indexes")
+    return Root(
+        digest=fields.digest("digest"),
+        kind=kind,
+        size=fields.count("size"),
+        files=fields.count("files"),
+        path=fields.path("path", or_empty=kind == "record"),
+        repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
+        commit=fields.optional_text("commit", _COMMIT, "a commit id of git or null"),
+        who=fields.text("who"),
+        when=fields.time("when"),
+        nonce=fields.text("nonce", _NONCE, "16 to 64 hex digits"),
+        indexes=indexes,
+        complete=fields.flag("complete"),
+        saved=fields.flag("saved"),
+        client=fields.text("client"),
+    )
