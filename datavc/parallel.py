@@ -1,0 +1,121 @@
+"""Spreading work: batches on a ``concurrent.futures`` executor, or in this process when there is little of it.
+
+Processes for the many small files, because the interpreter lock is what those wait for; the caller decides what a
+batch is. Workers start from a fork server (spawn on macOS), never by forking a process that may hold threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+from datavc.errors import StorageError
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+# Below this much work a pool costs more to start (0.1 to 0.2 s) than it saves.
+SERIAL_BELOW_SECONDS = 0.3
+
+
+def default_jobs() -> int:
+    """As many as this process may use processors, at most 16."""
+    if hasattr(os, "sched_getaffinity"):
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    return max(1, min(16, available))
+
+
+@contextmanager
+def process_pool(jobs: int, *, expected_seconds: float, preload: str) -> Iterator[Executor | None]:
+    """A pool of ``jobs`` worker processes, or None where working in this process is faster.
+
+    ``preload`` is the module of the batch function, imported once in the fork server. The pool is stopped at once, its
+    queued batches dropped, when the block is left by an exception.
+    """
+    if jobs <= 1 or expected_seconds < SERIAL_BELOW_SECONDS:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
+    if sys.platform != "darwin":
+        context.set_forkserver_preload([preload])
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker)
+    try:
+        yield executor
+    except BaseException:
+        _stop_now(executor)
+        raise
+    executor.shutdown()
+
+
+def run_batches(
+    function: Callable[[B], R], batches: Iterable[B], executor: Executor | None, *, ahead: int = 64
+) -> Iterator[R]:
+    """Apply ``function`` to each batch and yield the results as they are finished, in any order.
+
+    At most ``ahead`` batches wait or run at a time, so that an endless iterator of batches needs bounded memory. The
+    first exception stops everything.
+
+    Raises:
+        StorageError: a worker process died (killed, or out of memory).
+    """
+    if executor is None:
+        yield from map(function, batches)
+        return
+    from concurrent.futures.process import BrokenProcessPool
+
+    running: set[Future[R]] = set()
+    try:
+        for batch in batches:
+            running.add(executor.submit(function, batch))
+            if len(running) >= ahead:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise StorageError(
+            "a worker process died before it was done, killed or out of memory",
+            "run the same command again, with fewer workers: -j 1",
+        ) from error
+
+
+def _prepare_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import multiprocessing
+    from multiprocessing.connection import wait as wait_for
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def follow_parent() -> None:
+        wait_for([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+
+
+def _stop_now(executor: Executor) -> None:
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(5)

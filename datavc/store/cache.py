@@ -1,0 +1,184 @@
+"""The cache: the store on this machine, in its role of keeping what this clone's datasets are made of.
+
+It may be shared by several clones and users; ``clones/`` in it says by which. Nothing here is about the workspace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import xxhash
+
+from datavc import __version__
+from datavc.backends.folder import FolderBackend
+from datavc.errors import MalformedError, StoredFileNotFound, UnsupportedFormat
+from datavc.formats.digest import Digest
+from datavc.formats.root import Root
+from datavc.store import layout
+from datavc.store.index import ObjectIndex, merge_indexes
+from datavc.store.reader import ObjectReader
+from datavc.store.roots import MAX_INDEXES, list_roots, read_root, write_root
+
+STORE_FORMAT = 0
+# An add looks for known objects in this many indexes, the largest: each costs a look-up for every new file.
+_DEDUP_INDEXES = 64
+
+
+class Cache:
+    """The cache at ``folder``, used by the repo ``repo_id`` whose digests are of ``algorithm``."""
+
+    def __init__(self, folder: Path, repo_id: str, algorithm: str, *, create: bool = False) -> None:
+        self.folder = folder
+        self.repo_id = repo_id
+        self.algorithm = algorithm
+        self.backend = FolderBackend(folder, create=create)
+        _check_note(self.backend, create=create)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the cache's file system for files that are still being written; gone afterwards."""
+        with self.backend.scratch() as folder:
+            yield folder
+
+    def register_clone(self, place: Path) -> None:
+        """Note that the clone at ``place`` uses this cache, so that nobody drops what it needs."""
+        seed = f"{socket.gethostname()}\0{place}".encode(errors="surrogateescape")
+        name = f"{layout.CLONES}{xxhash.xxh3_128_hexdigest(seed)}"
+        try:
+            self.backend.head(name)
+        except StoredFileNotFound:
+            note = {
+                "path": str(place),
+                "host": socket.gethostname(),
+                "repo": self.repo_id,
+                "user": os.environ.get("USER", str(os.getuid())),
+                "since": _now(),
+            }
+            self.backend.write(name, json.dumps(note, sort_keys=True).encode() + b"\n")
+
+    def root(self, digest: Digest) -> Root | None:
+        """The root that proves that everything reachable from ``digest`` is here, or None.
+
+        A root counts only while every pack index that it names is here, and every pack that those name.
+        """
+        root = read_root(self.backend, self.repo_id, digest)
+        if root is None or not root.complete:
+            return None
+        index = ObjectIndex(self.backend, self.algorithm, root.indexes)
+        try:
+            return None if index.missing_packs() else root
+        except (StoredFileNotFound, MalformedError):
+            return None
+
+    def index(self, digest: Digest | None = None) -> ObjectIndex:
+        """Where to look for what is reachable from ``digest``: the indexes of its root, else the largest there are."""
+        root = self.root(digest) if digest is not None else None
+        if root is not None:
+            return ObjectIndex(self.backend, self.algorithm, root.indexes)
+        return ObjectIndex(self.backend, self.algorithm, self.index_names())
+
+    def index_names(self, limit: int | None = None) -> list[str]:
+        """The names of the pack indexes here, the largest first; at most ``limit`` where one is given."""
+        stored = sorted(self.backend.list(layout.INDEXES), key=lambda file: (-file.size, file.name))
+        return [file.name.removeprefix(layout.INDEXES) for file in stored[:limit]]
+
+    def dedup_names(self, first: tuple[str, ...] = ()) -> list[str]:
+        """The pack indexes in which an add looks for what it need not store: ``first``, then the largest."""
+        return list(dict.fromkeys([*first, *self.index_names(_DEDUP_INDEXES)]))
+
+    def reader(self, digest: Digest | None = None) -> ObjectReader:
+        """Reads what is reachable from ``digest``, falling back on everything that is here."""
+        index = self.index(digest)
+        rest: list[ObjectIndex] = []
+
+        def find(wanted: bytes) -> tuple[bytes, int, int, int, int] | None:
+            location = index.find(wanted)
+            if location is None and digest is not None:
+                if not rest:
+                    names = [name for name in self.index_names() if name not in index.names]
+                    rest.append(ObjectIndex(self.backend, self.algorithm, names))
+                location = rest[0].find(wanted)
+            return location
+
+        return ObjectReader(self.backend, self.algorithm, find)
+
+    def has_blob(self, raw: bytes, size: int) -> bool:
+        """Whether the object is here as a whole blob of that size. Its bytes are not looked at."""
+        try:
+            return self.backend.head(layout.blob_path(self.algorithm, raw)).size == size
+        except StoredFileNotFound:
+            return False
+
+    def blob_file(self, raw: bytes) -> Path:
+        """Where the whole blob lies, or would lie."""
+        return self.folder / layout.blob_path(self.algorithm, raw)
+
+    def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
+        """Write the root that ``make`` builds from the names of its pack indexes, merging them where they are many."""
+        if len(indexes) > MAX_INDEXES:
+            sizes = {name: self.backend.head(layout.index_path(name)).size for name in indexes}
+            by_size = sorted(indexes, key=lambda name: (sizes[name], name))
+            merged = by_size[: len(indexes) - MAX_INDEXES // 2]
+            kept = [name for name in indexes if name not in merged]
+            indexes = [*kept, *merge_indexes(self.backend, self.algorithm, merged)]
+        root = make(tuple(indexes))
+        write_root(self.backend, root)
+        return root
+
+    def roots(self) -> Iterator[tuple[str, Root | None]]:
+        """Every root of this repo: its stored name, and its content where it is readable."""
+        return list_roots(self.backend, self.repo_id)
+
+
+def new_root(
+    cache: Cache, digest: Digest, *, kind: str, size: int, files: int, path: str, commit: str | None, saved: bool = False
+) -> Callable[[tuple[str, ...]], Root]:
+    """What makes a complete root of ``digest``, once the names of its pack indexes are known."""
+
+    def make(indexes: tuple[str, ...]) -> Root:
+        return Root(
+            digest=digest,
+            kind=kind,
+            size=size,
+            files=files,
+            path=path,
+            repo=cache.repo_id,
+            commit=commit,
+            who=f"{os.environ.get('USER', os.getuid())}@{socket.gethostname()}",
+            when=_now(),
+            nonce=os.urandom(8).hex(),
+            indexes=indexes,
+            complete=True,
+            saved=saved,
+            client=f"datavc {__version__}",
+        )
+
+    return make
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_note(backend: FolderBackend, *, create: bool) -> None:
+    """The note ``datavc-store.json`` names the store's format; a store of another format is left alone."""
+    try:
+        note = json.loads(backend.read(layout.STORE_NOTE))
+        found = note["format"]
+    except StoredFileNotFound:
+        if create:
+            note = {"format": STORE_FORMAT, "id": os.urandom(16).hex()}
+            backend.write(layout.STORE_NOTE, json.dumps(note, sort_keys=True).encode() + b"\n")
+        return
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedError(f"{layout.STORE_NOTE} of {backend.describe()} is damaged") from error
+    if found != STORE_FORMAT:
+        raise UnsupportedFormat(
+            f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}", "pip install -U datavc"
+        )

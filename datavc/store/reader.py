@@ -1,0 +1,139 @@
+"""Reading objects: from a pack or a whole blob, decoded, and hashed before anybody sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from datavc.backends.base import Backend
+from datavc.errors import DigestMismatch, MalformedError, ObjectNotFound, StoredFileNotFound
+from datavc.formats import codec
+from datavc.formats.chunklist import ChunkList, decode_chunk_list
+from datavc.formats.digest import Digest, hash_function, new_hasher
+from datavc.formats.pack import LIST, ZSTD
+from datavc.store import layout
+from datavc.store.index import Location
+
+Find = Callable[[bytes], Location | None]
+MAX_LIST_BYTES = 64 << 20
+_BLOB_PIECE = 8 << 20
+
+
+class ObjectReader:
+    """Reads objects of one algorithm out of ``backend``, where ``find`` says."""
+
+    def __init__(self, backend: Backend, algorithm: str, find: Find) -> None:
+        self._backend = backend
+        self._algorithm = algorithm
+        self._hash = hash_function(algorithm)
+        self._find = find
+
+    def read(self, digest: bytes, *, limit: int) -> bytes:
+        """The whole object, of at most ``limit`` bytes, verified.
+
+        Raises:
+            ObjectNotFound: it, or a chunk of it, is not in this store.
+            DigestMismatch, MalformedError: what is stored is not the object.
+        """
+        location = self._find(digest)
+        if location is None:
+            return b"".join(self._stream_blob(digest))
+        if not location[4] & LIST:
+            return self.read_whole(digest, location)
+        listed = self.chunk_list(digest, location)
+        if listed.total > limit:
+            raise MalformedError(f"object {self._show(digest)} has {listed.total} bytes where {limit} are allowed")
+        content = b"".join(self.chunks(listed))
+        if self._hash(content) != digest:
+            raise self._damaged(digest, layout.pack_path(location[0]))
+        return content
+
+    def stream(self, digest: bytes) -> Iterator[bytes]:
+        """The object piece by piece, each piece verified, and the whole after its last piece.
+
+        A caller must not publish what it wrote before the iterator is exhausted. Raises as :meth:`read`.
+        """
+        location = self._find(digest)
+        if location is None:
+            yield from self._stream_blob(digest)
+            return
+        if not location[4] & LIST:
+            yield self.read_whole(digest, location)
+            return
+        hasher = new_hasher(self._algorithm)
+        for chunk in self.chunks(self.chunk_list(digest, location)):
+            hasher.update(chunk)
+            yield chunk
+        if hasher.digest() != digest:
+            raise self._damaged(digest, layout.pack_path(location[0]))
+
+    def _stream_blob(self, digest: bytes) -> Iterator[bytes]:
+        """The object out of a whole blob, as caches keep them that share files with the workspace."""
+        name = layout.blob_path(self._algorithm, digest)
+        try:
+            size = self._backend.head(name).size
+        except StoredFileNotFound:
+            raise self._not_found(digest) from None
+        hasher = new_hasher(self._algorithm)
+        for start in range(0, size, _BLOB_PIECE):
+            piece = self._backend.read(name, start, min(_BLOB_PIECE, size - start))
+            hasher.update(piece)
+            yield piece
+        if hasher.digest() != digest:
+            raise self._damaged(digest, name)
+
+    def locate(self, digest: bytes) -> Location:
+        """Where the object lies. Raises ObjectNotFound."""
+        location = self._find(digest)
+        if location is None:
+            raise self._not_found(digest)
+        return location
+
+    def read_whole(self, digest: bytes, location: Location) -> bytes:
+        """The content of an entry that is no chunk list, verified. Raises DigestMismatch, MalformedError."""
+        content = self._entry(digest, location)
+        if self._hash(content) != digest:
+            raise self._damaged(digest, layout.pack_path(location[0]))
+        return content
+
+    def chunk_list(self, digest: bytes, location: Location) -> ChunkList:
+        """The chunk list, of level 0, of an object that is kept as one. Raises as :meth:`read`."""
+        listed = decode_chunk_list(self._entry(digest, location), self._algorithm)
+        while listed.level:
+            if listed.total > MAX_LIST_BYTES:
+                raise MalformedError(f"the chunk list of {self._show(digest)} has {listed.total} bytes")
+            level = listed.level
+            listed = decode_chunk_list(b"".join(self.chunks(listed)), self._algorithm)
+            if listed.level != level - 1:
+                raise MalformedError(f"the chunk list of {self._show(digest)} does not count down its levels")
+        return listed
+
+    def chunks(self, listed: ChunkList) -> Iterator[bytes]:
+        """The chunks of ``listed`` in order, each verified, each of the length that the list gives."""
+        for digest, length in zip(listed.digests, listed.lengths, strict=True):
+            location = self.locate(digest)
+            if location[3] != length or location[4] & LIST:
+                raise MalformedError(f"chunk {self._show(digest)} has not the {length} bytes that its list gives")
+            yield self.read_whole(digest, location)
+
+    def _entry(self, digest: bytes, location: Location) -> bytes:
+        pack, offset, stored, raw, flags = location
+        data = self._backend.read(layout.pack_path(pack), offset, stored)
+        if not flags & ZSTD << 1:
+            if stored != raw:
+                raise self._damaged(digest, layout.pack_path(location[0]))
+            return data
+        try:
+            return codec.decompress(data, raw)
+        except MalformedError as error:
+            raise self._damaged(digest, layout.pack_path(location[0])) from error
+
+    def _damaged(self, digest: bytes, name: str) -> DigestMismatch:
+        return DigestMismatch(
+            f"object {self._show(digest)} in {name} of {self._backend.describe()} is damaged", "datavc fsck"
+        )
+
+    def _not_found(self, digest: bytes) -> ObjectNotFound:
+        return ObjectNotFound(f"object {self._show(digest)} is not in {self._backend.describe()}")
+
+    def _show(self, digest: bytes) -> str:
+        return str(Digest(self._algorithm, digest))

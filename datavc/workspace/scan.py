@@ -1,0 +1,361 @@
+"""Looking at a dataset's files: names, kinds and stats of every folder, with the digests that the stat cache still knows.
+
+Hot path of ``status``: 2.8 microseconds a file, of which 2.3 are the system's. The tricks: ``listdir`` and ``stat``
+relative to an open folder are twice as fast as ``scandir`` with its own stat (100,000 files: 0.28 s against 0.57 s), and a
+folder whose columns equal its row in the stat cache needs no look at its files one by one
+(tests/benchmarks/compare.py, case ``status``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from datavc.formats.digest import ALGORITHMS, hash_function
+from datavc.formats.paths import show
+from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry, Tree, encode_tree
+from datavc.workspace.ignore import IgnoreRules
+from datavc.workspace.safepath import RESERVED_PREFIX, first_refused
+from datavc.workspace.statcache import FolderRow
+
+_ZEROS = (0, 0, 0, 0)
+# Nanoseconds by which file systems' clocks lag the true time: a tick of 10 ms, or 2 s where times are whole seconds.
+_TICK_NS = 10_000_000
+_COARSE_NS = 2_000_000_000
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder of the workspace, entries sorted by name.
+
+    ``stats`` holds four integers per entry: size in bytes, mtime_ns, ctime_ns, inode; zeros for folders. ``digests`` are
+    None where they are not known yet.
+    """
+
+    path: bytes
+    names: list[bytes]
+    kinds: bytearray
+    stats: array[int]
+    digests: list[bytes | None]
+
+    def size(self, number: int) -> int:
+        """The size in bytes of entry ``number``, by stat."""
+        return self.stats[4 * number]
+
+    def is_known(self) -> bool:
+        """Whether every digest but those of folders is known."""
+        return all(
+            digest is not None or kind == FOLDER for digest, kind in zip(self.digests, self.kinds, strict=True)
+        )
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a walk over one dataset found.
+
+    ``top`` is a pseudo-folder whose one entry is the dataset itself; ``folders`` are by path relative to the repo's
+    root, parents first. ``problems`` are paths with the reason why they cannot be recorded; ``ignored`` counts paths left
+    out by ignore rules; ``clock_ns`` is the file system's time when the walk began.
+    """
+
+    algorithm: str
+    top: Folder
+    folders: dict[bytes, Folder] = field(default_factory=dict)
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+    leftovers: list[bytes] = field(default_factory=list)
+    ignored: int = 0
+    clock_ns: int = 0
+    stale_rows: set[bytes] = field(default_factory=set)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything at the dataset's path."""
+        return bool(self.top.names)
+
+    def unknown(self) -> Iterator[tuple[Folder, int]]:
+        """Every file and symlink whose digest is not known, in path order."""
+        for folder in (self.top, *self.folders.values()):
+            if not folder.is_known():
+                for number, digest in enumerate(folder.digests):
+                    if digest is None and folder.kinds[number] != FOLDER:
+                        yield folder, number
+
+    def seal(self) -> tuple[Entry, dict[bytes, bytes]]:
+        """The dataset's own entry and every tree by digest, encoded. All digests must be known.
+
+        Sets the digests of folders on the way.
+        """
+        trees: dict[bytes, bytes] = {}
+        sealed: dict[bytes, tuple[int, int, bytes]] = {}
+        hash_bytes = hash_function(self.algorithm)
+        for path in reversed(self.folders):
+            folder = self.folders[path]
+            tree = folder_tree(folder, self.algorithm, sealed)
+            encoded = encode_tree(tree)
+            digest = hash_bytes(encoded)
+            trees[digest] = encoded
+            sealed[path] = (tree.size, tree.count, digest)
+        name, kind = self.top.names[0], self.top.kinds[0]
+        if kind == FOLDER:
+            size, count, digest = next(reversed(sealed.values()))
+            self.top.digests[0] = digest
+            return Entry(name, kind, size, count, digest), trees
+        known = self.top.digests[0]
+        assert known is not None, f"the digest of {show(name)} is not known"
+        return Entry(name, kind, self.top.size(0), 1, known), trees
+
+    def rows(self, changed_only: Mapping[bytes, FolderRow] | None = None) -> dict[bytes, FolderRow]:
+        """The rows for the stat cache: those that differ from ``changed_only``, all without it."""
+        rows: dict[bytes, FolderRow] = {}
+        length = ALGORITHMS[self.algorithm].length
+        for folder in (self.top, *self.folders.values()):
+            row = _row(folder, length, self.clock_ns)
+            if changed_only is None or changed_only.get(folder.path) != row:
+                rows[folder.path] = row
+        return rows
+
+
+def folder_tree(folder: Folder, algorithm: str, below: Mapping[bytes, tuple[int, int, bytes]]) -> Tree:
+    """The tree of a folder whose digests are known; ``below`` gives size, count and digest of each folder in it."""
+    sizes = array("Q", folder.stats[::4].tobytes())
+    digests = folder.digests
+    counts = [1] * len(sizes)
+    if FOLDER in folder.kinds:
+        prefix = folder.path + b"/"
+        for number, kind in enumerate(folder.kinds):
+            if kind == FOLDER:
+                sizes[number], counts[number], digests[number] = below[prefix + folder.names[number]]
+    assert None not in digests, f"digests of {show(folder.path)} are not known"
+    return Tree(algorithm, folder.names, bytes(folder.kinds), sizes, counts, digests)  # type: ignore[arg-type]
+
+
+def scan_dataset(
+    root_fd: int,
+    path: bytes,
+    algorithm: str,
+    *,
+    rows: Mapping[bytes, FolderRow],
+    clock_ns: int,
+    ignore: IgnoreRules | None = None,
+    exec_bits: bool = True,
+    link_digest: LinkDigest | None = None,
+) -> Scan:
+    """Walk the dataset at ``path`` below the folder ``root_fd``.
+
+    ``rows`` are the stat cache's rows of it; ``exec_bits`` is False where the file system has none; ``link_digest``
+    recognises symlinks into the cache, which stand for files.
+    """
+    scan = Scan(algorithm, _empty(path + b"\0"), clock_ns=clock_ns)
+    parent, _, name = path.rpartition(b"/")
+    parent_fd = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
+    walker = _Walker(scan, rows, exec_bits, link_digest)
+    try:
+        walker.look(scan.top, [name], parent_fd)
+    finally:
+        os.close(parent_fd)
+    pending = [path] if scan.top.names and scan.top.kinds[0] == FOLDER else []
+    while pending:
+        folder_path = pending.pop()
+        folder = walker.walk(root_fd, folder_path, ignore)
+        scan.folders[folder_path] = folder
+        if FOLDER in folder.kinds:
+            prefix = folder_path + b"/"
+            inner = [prefix + name for name, kind in zip(folder.names, folder.kinds, strict=True) if kind == FOLDER]
+            pending.extend(reversed(inner))
+    scan.stale_rows = set(rows) - set(scan.folders) - {scan.top.path}
+    return scan
+
+
+class LinkDigest:
+    """Tells which symlinks point at blobs of the cache: see :mod:`datavc.workspace.links`."""
+
+    def __init__(self, blobs_folder: bytes, algorithm: str) -> None:
+        self._prefix = blobs_folder + b"/"
+        self._tail = algorithm.encode() + b"-"
+
+    def digest(self, target: bytes) -> bytes | None:
+        """The digest of the blob that a symlink's target names, or None for any other target."""
+        if not target.startswith(self._prefix):
+            return None
+        name = target.rpartition(b"/")[2]
+        try:
+            return bytes.fromhex(name.removeprefix(self._tail).decode("ascii"))
+        except ValueError:
+            return None
+
+
+class _Walker:
+    def __init__(
+        self, scan: Scan, rows: Mapping[bytes, FolderRow], exec_bits: bool, link_digest: LinkDigest | None
+    ) -> None:
+        self._scan = scan
+        self._rows = rows
+        self._length = ALGORITHMS[scan.algorithm].length
+        self._exec_mask = stat.S_IXUSR if exec_bits else 0
+        self._link_digest = link_digest
+
+    def walk(self, root_fd: int, path: bytes, ignore: IgnoreRules | None) -> Folder:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
+        except OSError as error:
+            self._scan.problems.append((path, f"cannot be read: {error.strerror}"))
+            return _empty(path)
+        try:
+            # One join and split turns all names to bytes; sorting them as bytes is what trees ask for.
+            joined = os.fsencode("\0".join(os.listdir(fd)))
+            names = sorted(joined.split(b"\0")) if joined else []
+            names = self._checked(path, names)
+            if ignore is not None:
+                names = self._without_ignored(path, names, fd, ignore)
+            folder = _empty(path)
+            self.look(folder, names, fd)
+            return folder
+        finally:
+            os.close(fd)
+
+    def look(self, folder: Folder, names: list[bytes], fd: int) -> None:
+        """Fill ``folder`` with the entries ``names`` of the open folder ``fd``."""
+        kinds, stats = folder.kinds, folder.stats
+        executable, lstat, problems = self._exec_mask, os.stat, self._scan.problems
+        for name in names:
+            try:
+                seen = lstat(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            mode = seen.st_mode
+            kind = mode & 0o170000
+            if kind == 0o100000:
+                if not mode & 0o400 and not os.access(name, os.R_OK, dir_fd=fd):
+                    problems.append((entry_path(folder.path, name), "cannot be read: no permission"))
+                    continue
+                kinds.append(EXECUTABLE if mode & executable else FILE)
+                stats.extend((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino))
+            elif kind == 0o040000:
+                kinds.append(FOLDER)
+                stats.extend(_ZEROS)
+            elif kind == 0o120000:
+                kinds.append(SYMLINK)
+                stats.extend((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino))
+            else:
+                problems.append((entry_path(folder.path, name), f"is a {_special(mode)}, which holds no data to keep"))
+                continue
+            folder.names.append(name)
+        if self._link_digest is not None and SYMLINK in kinds:
+            self._resolve_links(folder, fd, self._link_digest)
+        self._recall(folder)
+
+    def _recall(self, folder: Folder) -> None:
+        """Take over the digests of entries whose kind and stat are those of the row in the stat cache."""
+        count, length = len(folder.names), self._length
+        row = self._rows.get(folder.path)
+        linked = folder.digests
+        if row is None or len(row.digests) != length * len(row.kinds) or len(row.stats) != 32 * len(row.kinds):
+            folder.digests = linked or [None] * count
+            return
+        stats = folder.stats.tobytes()
+        digests = [row.digests[at : at + length] for at in range(0, len(row.digests), length)]
+        if not linked and row.kinds == folder.kinds and row.stats == stats and row.names == b"\0".join(folder.names):
+            folder.digests = list(digests)
+            if FOLDER in folder.kinds:
+                for number, kind in enumerate(folder.kinds):
+                    if kind == FOLDER:
+                        folder.digests[number] = None
+            return
+        known = {
+            name: (row.kinds[number], row.stats[32 * number : 32 * number + 32], digests[number])
+            for number, name in enumerate(row.names.split(b"\0"))
+            if number < len(digests)
+        }
+        folder.digests = linked or [None] * count
+        for number, name in enumerate(folder.names):
+            seen = known.get(name)
+            kind = folder.kinds[number]
+            if seen and kind != FOLDER and seen[1] == stats[32 * number : 32 * number + 32]:
+                # The exec bit may differ: it is no part of the content.
+                if (seen[0] == SYMLINK) == (kind == SYMLINK) and seen[0] != FOLDER:
+                    folder.digests[number] = seen[2]
+
+    def _checked(self, path: bytes, names: list[bytes]) -> list[bytes]:
+        """Leave out our own temporary files and names that no checkout would write."""
+        reserved = [name for name in names if name.startswith(RESERVED_PREFIX)]
+        if reserved:
+            self._scan.leftovers.extend(entry_path(path, name) for name in reserved)
+            names = [name for name in names if not name.startswith(RESERVED_PREFIX)]
+        while (refused := first_refused(names)) is not None:
+            self._scan.problems.append((entry_path(path, refused[0]), refused[1]))
+            names = [name for name in names if name != refused[0]]
+        return names
+
+    def _without_ignored(self, path: bytes, names: list[bytes], fd: int, ignore: IgnoreRules) -> list[bytes]:
+        kept = []
+        for name in names:
+            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+            if ignore.ignored(entry_path(path, name), stat.S_ISDIR(mode)):
+                self._scan.ignored += 1
+            else:
+                kept.append(name)
+        return kept
+
+    def _resolve_links(self, folder: Folder, fd: int, link_digest: LinkDigest) -> None:
+        """A symlink into the cache stands for the file that it shows."""
+        folder.digests = [None] * len(folder.names)
+        for number, kind in enumerate(folder.kinds):
+            if kind != SYMLINK:
+                continue
+            digest = link_digest.digest(os.readlink(folder.names[number], dir_fd=fd))
+            if digest is None:
+                continue
+            try:
+                seen = os.stat(folder.names[number], dir_fd=fd)
+            except OSError:
+                continue
+            folder.kinds[number] = FILE
+            folder.stats[4 * number : 4 * number + 4] = array(
+                "q", (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+            )
+
+
+def _empty(path: bytes) -> Folder:
+    return Folder(path, [], bytearray(), array("q"), [])
+
+
+def entry_path(path: bytes, name: bytes) -> bytes:
+    """The path of entry ``name`` of the folder ``path``, which may be the pseudo-folder of a dataset."""
+    return path[:-1] if path.endswith(b"\0") else path + b"/" + name
+
+
+def _special(mode: int) -> str:
+    if stat.S_ISSOCK(mode):
+        return "socket"
+    if stat.S_ISFIFO(mode):
+        return "named pipe"
+    return "device"
+
+
+def _row(folder: Folder, length: int, clock_ns: int) -> FolderRow:
+    """The row of a folder. A file that might change again without a new ctime (racy) gets zeros for a stat.
+
+    Only ctime counts: every change moves it, and nobody can set it, while mtime can be put back.
+    """
+    stats = folder.stats
+    if max(stats[2::4], default=0) >= clock_ns - _COARSE_NS or None in folder.digests:
+        stats = array("q", stats)
+        for number, digest in enumerate(folder.digests):
+            _, mtime, ctime, _ = stats[4 * number : 4 * number + 4]
+            tick = _TICK_NS if (mtime % 1_000_000_000 or ctime % 1_000_000_000) else _COARSE_NS
+            if digest is None or ctime >= clock_ns - tick:
+                stats[4 * number : 4 * number + 4] = array("q", _ZEROS)
+    if FOLDER in folder.kinds:
+        stats = array("q", stats)
+        for number, kind in enumerate(folder.kinds):
+            if kind == FOLDER:
+                stats[4 * number : 4 * number + 4] = array("q", _ZEROS)
+    nothing = bytes(length)
+    digests = b"".join(
+        nothing if digest is None or kind == FOLDER else digest
+        for digest, kind in zip(folder.digests, folder.kinds, strict=True)
+    )
+    return FolderRow(b"\0".join(folder.names), bytes(folder.kinds), stats.tobytes(), digests)
