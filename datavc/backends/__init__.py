@@ -1,0 +1,1 @@
+"""Places that keep named files: folders, and later buckets. They know files, never objects."""

@@ -1,0 +1,291 @@
+"""The backend that is a folder: on this disk or on a mounted one, used by several processes, clones and users at once.
+
+New folders and files take the mode and group of the top folder, so that a shared cache stays shared. Published files are
+read-only; that keeps honest programs from editing them and is never taken as proof of anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datavc.backends.base import Backend, StoredFile, check_name
+from datavc.durable import fsync_file, fsync_folder, storage_errors, write_all
+from datavc.errors import NotFoundError, StorageError, StoredFileNotFound
+
+_OPEN_FILES = 64
+
+
+class FolderBackend(Backend):
+    """Keeps files below ``root``. Pickles as its place, so that workers open it for themselves."""
+
+    def __init__(self, root: Path, *, create: bool = False) -> None:
+        self.root = root
+        if create:
+            with storage_errors(root):
+                root.mkdir(parents=True, exist_ok=True)
+        try:
+            top = root.stat()
+        except OSError as error:
+            raise NotFoundError(f"the folder {root} cannot be opened: {error.strerror}") from error
+        self._folder_mode = stat.S_IMODE(top.st_mode)
+        self._file_mode = self._folder_mode & 0o444
+        self._group = top.st_gid
+        self._fds: OrderedDict[str, int] = OrderedDict()
+        self._pid = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FolderBackend, (self.root,)
+
+    def describe(self) -> str:
+        return f"the folder {self.root}"
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        fd = self._open(name)
+        with storage_errors(self.root / name):
+            if length is None:
+                length = max(0, os.fstat(fd).st_size - start)
+            data = os.pread(fd, length, start)
+            if len(data) < length:
+                pieces = [data]
+                missing = length - len(data)
+                while missing and (piece := os.pread(fd, missing, start + length - missing)):
+                    pieces.append(piece)
+                    missing -= len(piece)
+                data = b"".join(pieces)
+        if len(data) != length:
+            raise StorageError(f"{self.root / name} ends before the {start + length} bytes that it must have")
+        return data
+
+    def head(self, name: str) -> StoredFile:
+        path = self.root / check_name(name)
+        try:
+            seen = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoredFileNotFound(f"{path} does not exist") from None
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror}") from error
+        if not stat.S_ISREG(seen.st_mode):
+            raise StoredFileNotFound(f"{path} is no regular file")
+        return StoredFile(name, seen.st_size, seen.st_mtime)
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        check_name(prefix.removesuffix("/"))
+        folders = [prefix.removesuffix("/")]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self.root / folder) as entries:
+                    found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StorageError(f"{self.root / folder} cannot be listed: {error.strerror}") from error
+            for name, seen in found:
+                if stat.S_ISDIR(seen.st_mode):
+                    folders.append(f"{folder}/{name}")
+                elif stat.S_ISREG(seen.st_mode):
+                    yield StoredFile(f"{folder}/{name}", seen.st_size, seen.st_mtime)
+
+    def write(self, name: str, data: bytes) -> bool:
+        with self.scratch() as folder:
+            source = folder / "file"
+            with storage_errors(self.root / name):
+                _write_new(source, data)
+            return self.write_file(name, source)
+
+    def write_file(self, name: str, source: Path) -> bool:
+        target = self.root / check_name(name)
+        with storage_errors(target):
+            size = self._prepare(source)
+            for _ in range(3):
+                self._make_folders(target.parent)
+                try:
+                    self._publish(source, target)
+                except FileExistsError:
+                    if self._is_same(target, size):
+                        source.unlink(missing_ok=True)
+                        fsync_folder(target.parent)
+                        return False
+                    self._put_aside(target)
+                except FileNotFoundError:
+                    # The folder was removed by somebody between its making and the link.
+                    continue
+                else:
+                    fsync_folder(target.parent)
+                    return True
+        raise StorageError(f"{target} could not be written: something removes or replaces it again and again")
+
+    def replace(self, name: str, data: bytes) -> None:
+        target = self.root / check_name(name)
+        with self.scratch() as folder, storage_errors(target):
+            source = folder / "file"
+            _write_new(source, data)
+            self._prepare(source)
+            self._make_folders(target.parent)
+            os.replace(source, target)
+            fsync_folder(target.parent)
+
+    def delete(self, name: str) -> None:
+        target = self.root / check_name(name)
+        with storage_errors(target), contextlib.suppress(FileNotFoundError):
+            target.unlink()
+            fsync_folder(target.parent)
+
+    def now(self) -> float:
+        with self.scratch() as folder:
+            return folder.stat().st_mtime
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder of one's own below ``tmp/``, on the same file system, removed afterwards.
+
+        It holds a locked file ``lock``: the scratch of a process that died can be locked by others, who sweep it away.
+        """
+        parent = self.root / "tmp"
+        with storage_errors(parent):
+            self._make_folders(parent)
+            _sweep(parent)
+            folder = parent / os.urandom(8).hex()
+            folder.mkdir(mode=self._folder_mode)
+            lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            _try_lock(lock)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+    def close(self) -> None:
+        """Let go of every open file."""
+        if self._pid == os.getpid():
+            for fd in self._fds.values():
+                os.close(fd)
+        self._fds.clear()
+
+    def _open(self, name: str) -> int:
+        if self._pid != os.getpid():
+            self._fds.clear()
+            self._pid = os.getpid()
+        fd = self._fds.get(name)
+        if fd is not None:
+            return fd
+        path = self.root / check_name(name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoredFileNotFound(f"{path} does not exist") from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoredFileNotFound(f"{path} is a symbolic link, not a stored file") from None
+            raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StoredFileNotFound(f"{path} is no regular file")
+        if name.startswith("roots/"):
+            # Replaced files must not be read from an old descriptor.
+            return self._keep(f"roots/{os.urandom(4).hex()}", fd)
+        return self._keep(name, fd)
+
+    def _keep(self, name: str, fd: int) -> int:
+        self._fds[name] = fd
+        if len(self._fds) > _OPEN_FILES:
+            os.close(self._fds.popitem(last=False)[1])
+        return fd
+
+    def _prepare(self, source: Path) -> int:
+        """Give the file its final mode and group and make its bytes durable; returns its length."""
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            seen = os.fstat(fd)
+            if seen.st_gid != self._group:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(fd, -1, self._group)
+            os.fchmod(fd, self._file_mode)
+            fsync_file(fd)
+            return seen.st_size
+        finally:
+            os.close(fd)
+
+    def _publish(self, source: Path, target: Path) -> None:
+        """Name the file, never over another. Raises FileExistsError, FileNotFoundError, OSError."""
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV):
+                raise
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, "exists", str(target)) from error
+            # No hard links here: a rename, which would replace an equal file of the same instant by its twin.
+            os.rename(source, target)
+            return
+        source.unlink(missing_ok=True)
+
+    def _make_folders(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folders(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            if folder.stat().st_gid != self._group:
+                with contextlib.suppress(PermissionError):
+                    os.chown(folder, -1, self._group)
+            folder.chmod(self._folder_mode)
+            fsync_folder(folder.parent)
+
+    def _is_same(self, target: Path, size: int) -> bool:
+        seen = target.lstat()
+        return stat.S_ISREG(seen.st_mode) and seen.st_size == size
+
+    def _put_aside(self, target: Path) -> None:
+        """Move what stands under a name that it cannot have into ``quarantine/``; nothing is ever thrown away."""
+        place = self.root / "quarantine"
+        self._make_folders(place)
+        flat = str(target.relative_to(self.root)).replace("/", "-")
+        os.rename(target, place / f"{flat}-{os.urandom(4).hex()}")
+        self.close()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Where there are no locks, everybody counts as alive and nothing is swept.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOLCK, errno.ENOTSUP)
+    return True
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the scratch folders of processes that are gone."""
+    with os.scandir(parent) as entries:
+        names = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        try:
+            lock = os.open(os.path.join(name, "lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            # Just being made, or somebody else's: a lock that never came is a leftover of a crash, a day later.
+            with contextlib.suppress(OSError):
+                if os.stat(parent).st_mtime - os.stat(name).st_mtime > 86_400:
+                    shutil.rmtree(name, ignore_errors=True)
+            continue
+        try:
+            if _try_lock(lock):
+                shutil.rmtree(name, ignore_errors=True)
+        finally:
+            os.close(lock)

@@ -1,0 +1,263 @@
+"""The repo: where things are, and what is recorded about each dataset. It has no verbs.
+
+In a git repository the cache and the local config lie in git's common folder, shared by linked worktrees; the workspace
+state and the stat cache in git's own folder of this worktree. Without git everything lies in ``.datavc/``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import xxhash
+
+from datavc.durable import storage_errors, write_durably
+from datavc.errors import Locked, MalformedError, RepoNotFound, UsageError
+from datavc.formats.config import Config, environment_config, merge_config, read_config
+from datavc.formats.digest import Digest
+from datavc.formats.paths import is_inside, show
+from datavc.formats.pointer import Pointer, parse_pointer
+from datavc.formats.state import WorkspaceState, decode_state, encode_state
+from datavc.git.places import find_git
+from datavc.git.program import Git
+from datavc.store.cache import Cache
+from datavc.workspace.statcache import StatCache
+
+CONFIG_NAME = "datavc.toml"
+PRIVATE_NAME = ".datavc"
+POINTER_SUFFIX = b".datavc"
+_LOCK_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset by its path relative to the repo's root, and the pointer that stands for it."""
+
+    path: bytes
+    pointer: Pointer
+
+    @property
+    def digest(self) -> Digest:
+        """What the pointer names."""
+        return self.pointer.digest
+
+
+class Repo:
+    """A repository at ``root``; ``git`` is None where it has none."""
+
+    def __init__(self, root: Path, git: Git | None, private: Path, shared: Path) -> None:
+        self.root = root
+        self.root_bytes = os.fsencode(root)
+        self.git = git
+        self.private = private
+        self.shared = shared
+
+    @classmethod
+    def find(cls, folder: Path) -> Repo:
+        """The repository that holds ``folder``.
+
+        Raises:
+            RepoNotFound: there is none at or above it, or datavc was never set up in it.
+        """
+        for place in (folder, *folder.parents):
+            if (place / PRIVATE_NAME).is_dir() and (place / CONFIG_NAME).is_file():
+                return cls(place, None, place / PRIVATE_NAME, place / PRIVATE_NAME)
+            if (place / ".git").exists():
+                break
+        places = find_git(folder)
+        if places is None:
+            raise RepoNotFound(f"{folder} is in no datavc repository", "datavc init")
+        if not (places.toplevel / CONFIG_NAME).is_file():
+            raise RepoNotFound(f"datavc is not set up in {places.toplevel}", f"datavc -C {places.toplevel} init")
+        return cls(places.toplevel, Git(places.toplevel), places.git_dir / "datavc", places.common_dir / "datavc")
+
+    # Configuration
+
+    @cached_property
+    def config(self) -> Config:
+        """Flag, environment, local, user and repo configuration, merged."""
+        layers = [
+            ("repo", self.root / CONFIG_NAME),
+            ("user", user_config_path()),
+            ("local", self.shared / "config.toml"),
+        ]
+        read = []
+        for origin, path in layers:
+            if path.is_file():
+                with storage_errors(path):
+                    read.append((origin, read_config(path.read_bytes(), str(path), committed=origin == "repo")))
+        read.append(("environment", environment_config(os.environ)))
+        return merge_config(read)
+
+    @property
+    def algorithm(self) -> str:
+        """The digest algorithm of this repo."""
+        return self.config.hash
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache of this clone, made when it is first needed."""
+        folder = self.cache_folder
+        cache = Cache(folder, self.config.repo_id, self.algorithm, create=True)
+        cache.register_clone(self.shared)
+        return cache
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the cache lies."""
+        chosen = self.config.cache_dir
+        return (self.root / chosen).resolve() if chosen else self.shared / "cache"
+
+    @cached_property
+    def stat_cache(self) -> StatCache:
+        """The stat cache of this worktree."""
+        with storage_errors(self.private):
+            self.private.mkdir(parents=True, exist_ok=True)
+        return StatCache(self.private / "stat.db", self.algorithm)
+
+    # Paths
+
+    def relative(self, path: bytes) -> bytes:
+        """An absolute path relative to the repo's root.
+
+        Raises:
+            UsageError: it lies outside.
+        """
+        if path == self.root_bytes:
+            return b""
+        if not path.startswith(self.root_bytes + b"/"):
+            raise UsageError(f"{show(path)} is outside of the repository {self.root}")
+        return path[len(self.root_bytes) + 1 :]
+
+    def absolute(self, path: bytes) -> Path:
+        """The inverse of :meth:`relative`."""
+        return Path(os.fsdecode(self.root_bytes + b"/" + path if path else self.root_bytes))
+
+    # Pointers and workspace state
+
+    def pointer_paths(self) -> list[bytes]:
+        """The paths of all pointers, relative to the root, that git knows or would; without git, all there are."""
+        if self.git is not None:
+            from datavc.git.pointers import list_pointers
+
+            return [found.path for found in list_pointers(self.git)]
+        return sorted(self._walk_pointers())
+
+    def read_pointer(self, path: bytes) -> Pointer | None:
+        """The pointer of dataset ``path``, or None. Raises MalformedError, ConflictError by the pointer's name."""
+        name = path + POINTER_SUFFIX
+        try:
+            data = self.absolute(name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise MalformedError(f"the pointer {show(name)} cannot be read: {error.strerror}") from error
+        pointer = parse_pointer(data, show(name))
+        if pointer.digest.algorithm != self.algorithm:
+            raise MalformedError(
+                f"the pointer {show(name)} is of {pointer.digest.algorithm}, this repo's hash is {self.algorithm}"
+            )
+        return pointer
+
+    def datasets(self) -> list[Dataset]:
+        """Every dataset whose pointer is in the workspace, by path."""
+        found = []
+        for name in self.pointer_paths():
+            path = name.removesuffix(POINTER_SUFFIX)
+            pointer = self.read_pointer(path)
+            if pointer is not None:
+                found.append(Dataset(path, pointer))
+        return sorted(found, key=lambda dataset: dataset.path)
+
+    def read_state(self, path: bytes) -> WorkspaceState:
+        """What the dataset at ``path`` was last made from; an empty state where nothing is recorded."""
+        file = self._state_path(path)
+        try:
+            state = decode_state(file.read_bytes(), str(file))
+        except FileNotFoundError:
+            return WorkspaceState(path)
+        if state.path != path:
+            raise MalformedError(f"{file} is the workspace state of another dataset, {show(state.path)}")
+        return state
+
+    def write_state(self, state: WorkspaceState) -> None:
+        """Record what a dataset was made from, durably."""
+        file = self._state_path(state.path)
+        with storage_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(file, encode_state(state))
+
+    def drop_state(self, path: bytes) -> None:
+        """Forget the dataset at ``path``."""
+        self._state_path(path).unlink(missing_ok=True)
+
+    def owner(self, path: bytes, datasets: list[Dataset]) -> Dataset | None:
+        """The dataset that ``path`` is, or lies in."""
+        return next((dataset for dataset in datasets if is_inside(path, dataset.path)), None)
+
+    @contextlib.contextmanager
+    def lock(self, command: str) -> Iterator[None]:
+        """Keep other writing commands out of this worktree.
+
+        Raises:
+            Locked: another one is still at work after ten seconds.
+        """
+        with storage_errors(self.private):
+            self.private.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.private / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            _wait_for_lock(fd, self.root)
+            holder = f"datavc {command}, process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%F %T}"
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, holder.encode(), 0)
+            yield
+        finally:
+            os.close(fd)
+
+    def _state_path(self, path: bytes) -> Path:
+        return self.private / "state" / xxhash.xxh3_128_hexdigest(path)
+
+    def _walk_pointers(self) -> Iterator[bytes]:
+        for folder, names, files in os.walk(self.root_bytes):
+            pointers = {name for name in files if name.endswith(POINTER_SUFFIX) and name != POINTER_SUFFIX}
+            for name in pointers:
+                yield self.relative(folder + b"/" + name)
+            # A dataset's own files are data, whatever they are called.
+            names[:] = [
+                name
+                for name in names
+                if name != os.fsencode(PRIVATE_NAME) and name + POINTER_SUFFIX not in pointers and name != b".git"
+            ]
+
+
+def user_config_path() -> Path:
+    """The user's own configuration file."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base) / "datavc" / "config.toml"
+
+
+def _wait_for_lock(fd: int, root: Path) -> None:
+    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.ENOTSUP):
+                # A network file system without locks: nothing is corrupted by two commands, only done twice.
+                return
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() > deadline:
+            holder = os.pread(fd, 200, 0).decode(errors="replace") or "another command"
+            raise Locked(f"{root} is in use by {holder}", "wait until it is done, then run the same command again")
+        time.sleep(0.1)
