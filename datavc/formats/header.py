@@ -1,41 +1,67 @@
-"""The eight bytes with which every binary file begins: magic, format number, digest algorithm, and two bytes of its own.
+"""The eight bytes that every binary file of datavc starts with: what it is, in which format, of which algorithm.
 
-Specified in ``docs/reference/formats.md``.
+What follows them is known to ``tree.py``, ``chunklist.py``, ``pack.py`` and ``packindex.py``.
 """
 
 from __future__ import annotations
 
+import struct
+from typing import NamedTuple
+
 from datavc.errors import MalformedError, UnsupportedFormat
-from datavc.formats.digest import ALGORITHMS, Algorithm, algorithm_of_code
+from datavc.formats.digest import ALGORITHMS, algorithm_of_code
+
+FORMAT = 0
+"""The format number of packs, pack indexes and chunk lists. Trees count their own versions."""
 
 HEADER_BYTES = 8
-FORMAT = 0
+_HEADER = struct.Struct("<4s4B")  # magic, format number, algorithm code, extra, reserved
 
 
-def encode_header(magic: bytes, number: int, algorithm: str, extra: int = 0) -> bytes:
-    """``magic`` (4 bytes), format ``number``, the algorithm's code, ``extra`` and a zero byte."""
-    return magic + bytes((number, ALGORITHMS[algorithm].code, extra, 0))
+class FileType(NamedTuple):
+    """A kind of file: its ``magic``, the one format ``number`` of it known here, its ``name`` in messages."""
+
+    magic: bytes
+    number: int
+    name: str
 
 
-def decode_header(data: bytes, magic: bytes, number: int, what: str) -> tuple[Algorithm, int]:
-    """The algorithm and the extra byte of a header that must have this magic and format number.
+def encode_header(file_type: FileType, algorithm: str, extra: int = 0) -> bytes:
+    """The header of a file whose digests are of ``algorithm``; ``extra`` is one byte of the file type's own."""
+    return _HEADER.pack(file_type.magic, file_type.number, ALGORITHMS[algorithm].code, extra, 0)
+
+
+def decode_header(data: bytes, file_type: FileType, *, extras: int = 1) -> tuple[str, int]:
+    """The algorithm and the extra byte, which must be below ``extras``, of the header that ``data`` starts with.
 
     Raises:
-        UnsupportedFormat: the format number or the algorithm is unknown to this version.
-        MalformedError: it is no such header.
+        UnsupportedFormat: a format number or algorithm that this version does not know.
+        MalformedError: anything else is wrong with the header.
     """
-    if len(data) < HEADER_BYTES or data[:4] != magic:
-        raise MalformedError(f"{what} does not begin with {magic.decode()}")
-    if data[4] != number:
+    if len(data) < HEADER_BYTES or data[:4] != file_type.magic:
+        raise MalformedError(f"the bytes at hand are no {file_type.name}: they do not start as one")
+    _, number, code, extra, reserved = _HEADER.unpack_from(data)
+    if number != file_type.number:
         raise UnsupportedFormat(
-            f"{what} has format number {data[4]}; this version of datavc knows {number}", "pip install -U datavc"
+            f"this {file_type.name} has format {number}, which this version of datavc does not know",
+            "pip install -U datavc",
         )
-    if data[7]:
-        raise MalformedError(f"{what} has a header with a stray byte")
-    return algorithm_of_code(data[5]), data[6]
+    try:
+        algorithm = algorithm_of_code(code).name
+    except UnsupportedFormat as error:
+        raise UnsupportedFormat(f"this {file_type.name}: {error.message}", "pip install -U datavc") from None
+    if reserved or extra >= extras:
+        raise MalformedError(
+            f"this {file_type.name} has {extra} and {reserved} in its header where {extras - 1} and 0 end"
+        )
+    return algorithm, extra
 
 
-def require_algorithm(found: Algorithm, wanted: str, what: str) -> None:
-    """Raises MalformedError where a file that is read for one algorithm is of another."""
-    if found.name != wanted:
-        raise MalformedError(f"{what} is of {found.name} where {wanted} is expected")
+def require_algorithm(found: str, wanted: str, file_type: FileType) -> None:
+    """Refuse a file of another algorithm than the one that its surroundings have.
+
+    Raises:
+        MalformedError: ``found`` is not ``wanted``.
+    """
+    if found != wanted:
+        raise MalformedError(f"this {file_type.name} has digests of {found} where {wanted} is in use")

@@ -1,37 +1,58 @@
-"""The pack: one stored file holding many objects, read from its end. Specified in ``docs/reference/formats.md``."""
+"""The pack: many stored objects in one file that is written once and can be read from its end.
+
+Here are its header, its footer (which object lies where) and its tail (where the footer lies). The objects between them
+are written by ``datavc/store/packwriter.py``. A pack's name is the xxh128 of all its bytes.
+"""
 
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, chain, compress
+from operator import gt, ne
 
 import xxhash
 
 from datavc.errors import MalformedError
 from datavc.formats import codec
+from datavc.formats.columns import are_digests, decode_digests, decode_integers, encode_integers
 from datavc.formats.digest import ALGORITHMS
-from datavc.formats.header import FORMAT, HEADER_BYTES, decode_header, encode_header
+from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header
+
+PACK = FileType(b"dvPK", FORMAT, "pack")
 
 MAX_PACK_BYTES = 64 << 20
 MAX_PACK_ENTRIES = 65_536
 MAX_ENTRY_BYTES = 1 << 20
-DATA, META = 0, 1
-WHOLE, LIST = 0, 1
-NONE, ZSTD = 0, 1
+"""Of one entry, before compression. Whatever is longer is cut, and kept as a chunk list."""
 
-_MAGIC, _END = b"dvPK", b"dvPE"
-_TAIL = struct.Struct("<I16s4s")
+# What a pack contains: blobs and chunks, or trees, records and chunk lists, which are fetched for other reasons.
+DATA = 0
+META = 1
+
+# The form of an entry: the object itself, or a chunk list that stands for it.
+WHOLE = 0
+LIST = 1
+
+# The codec of an entry.
+NONE = 0
+ZSTD = 1
+
+_TAIL = struct.Struct("<I16s4s")  # stored length of the footer, its xxh128, magic
+_TAIL_MAGIC = b"dvPE"
 TAIL_BYTES = _TAIL.size
 _COUNT = struct.Struct("<I")
-_PER_ENTRY = 10  # form, codec, stored length, raw length; the digest comes on top
-_BIG_ENDIAN = sys.byteorder == "big"
+_ROW_BYTES = 1 + 1 + 4 + 4  # form, codec, stored, raw; the digest comes on top
+_MAX_FOOTER_BYTES = _COUNT.size + MAX_PACK_ENTRIES * (_ROW_BYTES + max(a.length for a in ALGORITHMS.values()))
+_IS_NOT_COMPRESSED = bytes(number == NONE for number in range(256))
+_CHOICES = b"\0\1"
 
 
 @dataclass(slots=True)
 class PackFooter:
-    """What a pack holds, in the order in which it lies there. ``stored`` and ``raw`` are lengths in bytes."""
+    """What a pack holds, as columns in the order of the bytes; lengths in bytes, ``stored`` as they lie in the pack."""
 
     algorithm: str
     content: int
@@ -41,82 +62,114 @@ class PackFooter:
     stored: array[int]
     raw: array[int]
 
+    def offsets(self) -> Iterator[int]:
+        """Where in the pack each entry starts, and where the last one ends."""
+        return accumulate(chain((HEADER_BYTES,), self.stored))
+
 
 def encode_pack_header(algorithm: str, content: int) -> bytes:
     """The first bytes of a pack; ``content`` is DATA or META."""
-    return encode_header(_MAGIC, FORMAT, algorithm, content)
-
-
-def decode_pack_header(data: bytes) -> tuple[str, int]:
-    """The algorithm and content of a pack. Raises UnsupportedFormat, MalformedError."""
-    algorithm, content = decode_header(data, _MAGIC, FORMAT, "a pack")
-    if content > META:
-        raise MalformedError(f"a pack has content number {content}")
-    return algorithm.name, content
+    return encode_header(PACK, algorithm, content)
 
 
 def encode_pack_footer(footer: PackFooter) -> bytes:
-    """The footer as a zstd frame, and the tail behind it."""
-    stored, raw = footer.stored, footer.raw
-    if _BIG_ENDIAN:
-        stored, raw = array("I", stored), array("I", raw)
-        stored.byteswap()
-        raw.byteswap()
-    count = _COUNT.pack(len(footer.digests))
-    columns = (count, *footer.digests, footer.forms, footer.codecs, stored.tobytes(), raw.tobytes())
-    frame = codec.compress_always(b"".join(columns))
-    return frame + _TAIL.pack(len(frame), xxhash.xxh3_128_digest(frame), _END)
+    """The footer and the tail, which end the pack.
+
+    Raises:
+        MalformedError: no reader would take it, for instance because an entry is too long.
+    """
+    count = len(footer.digests)
+    if not count == len(footer.forms) == len(footer.codecs) == len(footer.stored) == len(footer.raw):
+        raise MalformedError("a pack's footer has columns of different lengths")
+    digests = b"".join(footer.digests)
+    if not are_digests(footer.digests, digests, ALGORITHMS[footer.algorithm].length):
+        raise MalformedError(f"a pack's footer has a digest that is none of {footer.algorithm}")
+    if len(set(footer.digests)) != count:
+        raise MalformedError("a pack holds an object twice")
+    _check(footer)
+    columns = (
+        _COUNT.pack(count),
+        digests,
+        footer.forms,
+        footer.codecs,
+        encode_integers("I", footer.stored),
+        encode_integers("I", footer.raw),
+    )
+    stored = codec.encode_frame(b"".join(columns), hashed=False)
+    ending = stored + _TAIL.pack(len(stored), xxhash.xxh3_128_digest(stored), _TAIL_MAGIC)
+    if HEADER_BYTES + sum(footer.stored) + len(ending) > MAX_PACK_BYTES:
+        raise MalformedError(f"a pack would have more than {MAX_PACK_BYTES:,} bytes")
+    return ending
 
 
 def decode_pack_tail(tail: bytes, pack_size: int) -> tuple[int, int, bytes]:
-    """Where the footer's frame begins, its length, and its xxh128, out of a pack's last bytes. Raises MalformedError."""
-    if len(tail) < TAIL_BYTES or pack_size > MAX_PACK_BYTES:
-        raise MalformedError("a pack is cut short, or larger than 64 MiB")
-    length, digest, end = _TAIL.unpack(tail[-TAIL_BYTES:])
-    start = pack_size - TAIL_BYTES - length
-    if end != _END or start < HEADER_BYTES:
-        raise MalformedError("a pack does not end as a pack does")
-    return start, length, digest
-
-
-def decode_pack_footer(header: bytes, frame: bytes, digest: bytes, footer_start: int) -> PackFooter:
-    """Read a footer out of its frame, checked against the pack's header and size.
+    """The footer's offset, its stored length and its xxh128, out of the last 24 bytes of a pack of ``pack_size`` bytes.
 
     Raises:
-        UnsupportedFormat: the pack's format number or algorithm is unknown.
-        MalformedError: anything else is wrong with it.
+        MalformedError: no pack ends so.
     """
-    algorithm, content = decode_pack_header(header)
-    if xxhash.xxh3_128_digest(frame) != digest:
-        raise MalformedError("a pack's footer is damaged")
-    per_entry = ALGORITHMS[algorithm].length + _PER_ENTRY
-    body = _decompress_footer(frame, per_entry)
-    (count,) = _COUNT.unpack_from(body)
-    length = per_entry - _PER_ENTRY
-    forms_at = 4 + length * count
-    forms, codecs = body[forms_at : forms_at + count], body[forms_at + count : forms_at + 2 * count]
-    stored, raw = array("I"), array("I")
-    stored.frombytes(body[forms_at + 2 * count : forms_at + 6 * count])
-    raw.frombytes(body[forms_at + 6 * count :])
-    if _BIG_ENDIAN:
-        stored.byteswap()
-        raw.byteswap()
-    if forms.translate(None, b"\0\1") or codecs.translate(None, b"\0\1"):
-        raise MalformedError("a pack has an entry of unknown form or codec")
-    if count and max(raw) > MAX_ENTRY_BYTES:
-        raise MalformedError("a pack has an entry of more than 1 MiB")
-    if HEADER_BYTES + sum(stored) != footer_start:
-        raise MalformedError("a pack's entries do not fill it")
-    digests = [body[at : at + length] for at in range(4, forms_at, length)]
-    return PackFooter(algorithm, content, digests, forms, codecs, stored, raw)
+    if len(tail) != TAIL_BYTES or not HEADER_BYTES + TAIL_BYTES < pack_size <= MAX_PACK_BYTES:
+        raise MalformedError(f"a pack cannot have {pack_size:,} bytes and end in a tail of {len(tail)}")
+    length, footer_xxh, magic = _TAIL.unpack(tail)
+    if magic != _TAIL_MAGIC:
+        raise MalformedError("this pack does not end as one: it was cut off or overwritten")
+    offset = pack_size - TAIL_BYTES - length
+    if not length or offset < HEADER_BYTES:
+        raise MalformedError(f"a pack of {pack_size:,} bytes has no room for a footer of {length:,}")
+    return offset, length, footer_xxh
 
 
-def _decompress_footer(frame: bytes, per_entry: int) -> bytes:
-    """The footer's columns: their length is that of a whole number of entries, 65,536 at most."""
-    size = codec.declared_length(frame)
-    if size is None or size > 4 + per_entry * MAX_PACK_ENTRIES or size < 4 or (size - 4) % per_entry:
-        raise MalformedError("a pack's footer declares a length that no footer has")
-    body = codec.decompress(frame, size)
-    if _COUNT.unpack_from(body)[0] * per_entry + 4 != size:
-        raise MalformedError("a pack's footer declares another number of entries than it holds")
-    return body
+def decode_pack_footer(stored_footer: bytes, footer_xxh: bytes, header: bytes, pack_size: int) -> PackFooter:
+    """What a pack holds: ``stored_footer`` and ``footer_xxh`` as its tail gives them, ``header`` its first 8 bytes.
+
+    Raises:
+        UnsupportedFormat: a format number or algorithm that this version does not know.
+        MalformedError: the footer is damaged, or does not describe a pack of ``pack_size`` bytes.
+    """
+    algorithm, content = decode_header(header, PACK, extras=2)
+    if xxhash.xxh3_128_digest(stored_footer) != footer_xxh:
+        raise MalformedError("this pack's footer does not have the xxh128 that its tail gives")
+    footer = codec.decode_frame(stored_footer, _MAX_FOOTER_BYTES)
+    length = ALGORITHMS[algorithm].length
+    count = _COUNT.unpack_from(footer)[0] if len(footer) >= _COUNT.size else -1
+    if count > MAX_PACK_ENTRIES or len(footer) != _COUNT.size + count * (_ROW_BYTES + length):
+        raise MalformedError(f"a pack's footer of {len(footer):,} bytes cannot have {count:,} entries")
+    view = memoryview(footer)
+    forms_at = _COUNT.size + count * length
+    codecs_at = forms_at + count
+    stored_at = codecs_at + count
+    raw_at = stored_at + 4 * count
+    decoded = PackFooter(
+        algorithm,
+        content,
+        decode_digests(view[_COUNT.size : forms_at], length),
+        footer[forms_at:codecs_at],
+        footer[codecs_at:stored_at],
+        decode_integers("I", view[stored_at:raw_at]),
+        decode_integers("I", view[raw_at:]),
+    )
+    _check(decoded)
+    if HEADER_BYTES + sum(decoded.stored) + len(stored_footer) + TAIL_BYTES != pack_size:
+        raise MalformedError(f"a pack's footer does not add up to the pack's {pack_size:,} bytes")
+    return decoded
+
+
+def _check(footer: PackFooter) -> None:
+    """What holds for the columns of every footer, besides their lengths.
+
+    Raises:
+        MalformedError: it does not hold.
+    """
+    if footer.content not in (DATA, META) or len(footer.digests) > MAX_PACK_ENTRIES:
+        raise MalformedError(
+            f"a pack of content {footer.content} cannot have {len(footer.digests):,} entries"
+        )
+    if footer.forms.translate(None, _CHOICES) or footer.codecs.translate(None, _CHOICES):
+        raise MalformedError(
+            "a pack has an entry of a form or codec that this version of datavc does not know"
+        )
+    if max(footer.raw, default=0) > MAX_ENTRY_BYTES:
+        raise MalformedError(f"a pack has an entry of more than {MAX_ENTRY_BYTES:,} bytes")
+    plain = footer.codecs.translate(_IS_NOT_COMPRESSED)
+    if any(map(gt, footer.stored, footer.raw)) or any(compress(map(ne, footer.stored, footer.raw), plain)):
+        raise MalformedError("a pack has an entry that is stored in another length than it can have")
