@@ -137,7 +137,7 @@ class Cache:
 
 
 def new_root(
-    cache: Cache, digest: Digest, *, kind: str, size: int, files: int, path: str, commit: str | None, saved: bool = False
+    cache: Cache, digest: Digest, *, kind: str, size: int, files: int, path: bytes, commit: str | None, saved: bool = False
 ) -> Callable[[tuple[str, ...]], Root]:
     """What makes a complete root of ``digest``, once the names of its pack indexes are known."""
 

@@ -58,7 +58,8 @@ class Scan:
 
     ``top`` is a pseudo-folder whose one entry is the dataset itself; ``folders`` are by path relative to the repo's
     root, parents first. ``problems`` are paths with the reason why they cannot be recorded; ``ignored`` counts paths left
-    out by ignore rules; ``clock_ns`` is the file system's time when the walk began.
+    out by ignore rules; ``clock_ns`` is the file system's time when the walk began. ``kept`` are folders that are not in
+    a partial workspace and stand for themselves: size, count and digest by path.
     """
 
     algorithm: str
@@ -69,6 +70,7 @@ class Scan:
     ignored: int = 0
     clock_ns: int = 0
     stale_rows: set[bytes] = field(default_factory=set)
+    kept: dict[bytes, tuple[int, int, bytes]] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -89,7 +91,7 @@ class Scan:
         Sets the digests of folders on the way.
         """
         trees: dict[bytes, bytes] = {}
-        sealed: dict[bytes, tuple[int, int, bytes]] = {}
+        sealed = dict(self.kept)
         hash_bytes = hash_function(self.algorithm)
         for path in reversed(self.folders):
             folder = self.folders[path]

@@ -1,0 +1,279 @@
+"""``add``: put files and folders into the cache, and leave a pointer for git in their place.
+
+The order (design section 4): everything is looked at and refused before a byte is hashed; then packs, pack index and root
+go into the cache; then the ignore line, the workspace state, and last the pointer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from datavc.durable import write_durably
+from datavc.errors import ConflictError, NotFoundError, OutOfSpace, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.paths import show
+from datavc.formats.pointer import Pointer, format_pointer
+from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
+from datavc.operations.steps import grafting
+from datavc.operations.steps.examine import View, complete, examine, links_into, record_base, scan_workspace
+from datavc.operations.steps.ingest import Ingest, Place, Stored, free_bytes
+from datavc.operations.steps.notes import current_commit
+from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
+from datavc.progress import SILENT, Progress
+from datavc.repo import POINTER_SUFFIX, Dataset, Repo
+
+# From this size on a plan is told before the work: about what takes longer than a second or two.
+_BIG_BYTES = 1 << 30
+_SPARE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AddedDataset:
+    """What became of one dataset; sizes in bytes, ``stored_bytes`` as they lie compressed in the cache."""
+
+    path: bytes
+    pointer: bytes
+    digest: str
+    kind: str
+    size: int
+    files: int
+    new_files: int
+    new_bytes: int
+    stored_bytes: int
+    deduplicated_bytes: int
+    unchanged: bool
+
+
+@dataclass(slots=True)
+class AddResult:
+    """What was added, and the paths to give to ``git add`` (relative to the repo's root)."""
+
+    datasets: list[AddedDataset] = field(default_factory=list)
+    git_add: list[str] = field(default_factory=list)
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One dataset to add: its path, the pointer there is, and the sub-path that alone is meant."""
+
+    path: bytes
+    pointer: Pointer | None
+    part: bytes = b""
+    view: View | None = None
+
+
+def add(
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    update_all: bool = False,
+    force: bool = False,
+    stage: bool = False,
+    rehash: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    progress: Progress = SILENT,
+) -> AddResult:
+    """Record the absolute ``paths`` as datasets, or with ``update_all`` every dataset that was modified.
+
+    ``force`` records a workspace over a pointer that moved; ``stage`` runs ``git add``; ``rehash`` trusts no stat.
+
+    Raises:
+        UsageError, ConflictError, NotFoundError, StorageError: see the how-to pages; nothing was recorded.
+    """
+    result = AddResult()
+    with repo.lock("add"):
+        work = _jobs(repo, paths, update_all=update_all)
+        for job in work:
+            refuse_hopeless(repo, job.path, has_pointer=job.pointer is not None)
+        for job in list(work):
+            job.view = _look(repo, job, force=force, update_all=update_all, rehash=rehash, jobs=jobs, progress=progress)
+            if update_all and job.view.standing in ("behind", "missing", "clean"):
+                if job.view.standing != "clean":
+                    result.skipped.append((job.path, job.view.standing))
+                work.remove(job)
+        _plan(repo, [job.view for job in work if job.view is not None], progress)
+        for job in work:
+            assert job.view is not None
+            if dry_run:
+                result.datasets.append(_foreseen(job))
+            else:
+                result.datasets.append(_add_one(repo, job, result, jobs=jobs, progress=progress))
+        if result.git_add:
+            result.git_add = list(dict.fromkeys(result.git_add))
+        if stage and repo.git is not None and result.git_add:
+            from datavc.git.pointers import stage as stage_in_git
+
+            stage_in_git(repo.git, [path.encode("utf-8", "surrogateescape") for path in result.git_add])
+    return result
+
+
+def _jobs(repo: Repo, paths: list[bytes], *, update_all: bool) -> list[_Job]:
+    datasets = repo.datasets()
+    if update_all:
+        if paths:
+            raise UsageError("-u adds every modified dataset, so it takes no paths", "datavc add PATH, or datavc add -u")
+        return [_Job(dataset.path, dataset.pointer) for dataset in datasets]
+    if not paths:
+        raise UsageError("nothing was named to be added", "datavc add PATH, or datavc add -u for all that is modified")
+    work: dict[bytes, _Job] = {}
+    for path in paths:
+        job = _job(repo, repo.relative(path), datasets)
+        if job.path in work:
+            raise UsageError(f"{show(job.path)} is named more than once", "name each dataset once")
+        work[job.path] = job
+    ordered = sorted(work)
+    for first, second in zip(ordered, ordered[1:], strict=False):
+        if second.startswith(first + b"/"):
+            raise UsageError(f"{show(second)} lies in {show(first)}, and one file cannot be in two datasets")
+    return list(work.values())
+
+
+def _job(repo: Repo, relative: bytes, datasets: list[Dataset]) -> _Job:
+    if not relative:
+        raise UsageError("the whole repository cannot be one dataset", "datavc add FOLDER for a folder in it")
+    if relative.endswith(POINTER_SUFFIX):
+        data = relative.removesuffix(POINTER_SUFFIX)
+        if repo.read_pointer(data) is not None:
+            raise UsageError(f"{show(relative)} is a pointer, not data", f"datavc add {show(data)}")
+    owner = repo.owner(relative, datasets)
+    if owner is not None:
+        return _Job(owner.path, owner.pointer, relative[len(owner.path) + 1 :])
+    inner = [dataset.path for dataset in datasets if dataset.path.startswith(relative + b"/")]
+    if inner:
+        raise ConflictError(
+            f"{show(relative)} holds the dataset {show(inner[0])}, and one file cannot be in two datasets",
+            f"datavc add {show(inner[0])}, or first: datavc remove {show(inner[0])}",
+        )
+    return _Job(relative, None)
+
+
+def _look(
+    repo: Repo, job: _Job, *, force: bool, update_all: bool, rehash: bool, jobs: int, progress: Progress
+) -> View:
+    """Scan the dataset, and refuse what must not be recorded. Hashes only where a pointer stands to be compared."""
+    if job.pointer is None:
+        view = View(job.path, None, repo.read_state(job.path), scan_workspace(repo, job.path, rehash=rehash))
+    else:
+        view = examine(repo, job.path, job.pointer, jobs=jobs, progress=progress, rehash=rehash)
+    refuse_problems(view)
+    if not view.scan.exists:
+        if update_all:
+            return view
+        hint = f"datavc checkout {show(job.path)}" if job.pointer is not None else None
+        raise NotFoundError(f"{show(job.path)} does not exist", hint)
+    if view.state.checkout is not None:
+        raise ConflictError(
+            f"a checkout of {show(job.path)} was interrupted, so what is there is neither version",
+            f"datavc checkout {show(job.path)}",
+        )
+    if view.pointer is not None and not force:
+        _refuse_moved(view, update_all=update_all)
+    return view
+
+
+def _refuse_moved(view: View, *, update_all: bool) -> None:
+    """A pointer that moved (by git pull, merge or checkout) must not be set back unnoticed."""
+    path = show(view.path)
+    if view.standing == "behind" and not update_all:
+        raise ConflictError(
+            f"{path} was not changed, but its pointer was: adding it would undo that", f"datavc checkout {path}"
+        )
+    if view.standing == "diverged":
+        made = "was changed, and so was its pointer" if view.base else "differs from its pointer, and was not made here"
+        raise ConflictError(
+            f"{path} {made}: adding it would undo the pointer's change",
+            f"datavc checkout --force {path} takes the pointer's version and saves yours; "
+            f"datavc add --force {path} records yours over it",
+        )
+
+
+def _plan(repo: Repo, views: list[View], progress: Progress) -> None:
+    """Say what a big add needs, and refuse what cannot fit."""
+    needed = files = 0
+    for view in views:
+        for folder, number in view.scan.unknown():
+            needed += folder.size(number)
+            files += 1
+    free = free_bytes(repo.cache.folder)
+    if needed >= _BIG_BYTES:
+        progress.note(
+            f"{files} files to add, {needed / 1e9:.1f} GB; needs up to that much of the {free / 1e9:.1f} GB free "
+            f"in {repo.cache.folder}"
+        )
+    if needed + _SPARE_BYTES > free:
+        raise OutOfSpace(
+            f"adding needs up to {needed / 1e9:.2f} GB, and {repo.cache.folder} has {free / 1e9:.2f} GB free",
+            "free some space, add a part at a time, or put the cache on a larger disk: "
+            "datavc config --local cache.dir FOLDER",
+        )
+
+
+def _foreseen(job: _Job) -> AddedDataset:
+    view = job.view
+    assert view is not None
+    unknown = list(view.scan.unknown())
+    size = sum(folder.size(number) for folder, number in unknown)
+    kind = KIND_NAMES[view.scan.top.kinds[0]]
+    digest = str(view.content[0]) if view.content is not None else ""
+    return AddedDataset(
+        job.path, job.path + POINTER_SUFFIX, digest, kind, size, len(unknown), len(unknown), size, 0, 0, not unknown
+    )
+
+
+def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: Progress) -> AddedDataset:
+    view = job.view
+    assert view is not None
+    version = view.target or view.base
+    if job.part:
+        assert view.pointer is not None and version is not None
+        grafting.graft(repo, view, job.part, version)
+    place = Place(repo.cache, repo.stat_cache, repo.root_bytes, job.path, current_commit(repo), links_into(repo))
+    before = repo.stat_cache.rows_below(job.path)
+    stored = Ingest(place, view.scan, version, jobs=jobs, progress=progress).run()
+    complete(repo, view)
+    digest = Digest(repo.algorithm, stored.entry.digest)
+    changed = _record(repo, view, digest, stored.entry, result)
+    if not job.part:
+        repo.stat_cache.write_rows(view.scan.rows(before), drop=view.scan.stale_rows)
+    return _added(job, stored, digest, unchanged=not changed)
+
+
+def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddResult) -> bool:
+    """Ignore line, workspace state, pointer: in this order. An identical pointer is left untouched."""
+    pointer_path = view.path + POINTER_SUFFIX
+    folder, _, name = view.path.rpartition(b"/")
+    if repo.git is not None:
+        from datavc.git.ignorefile import ignore_names
+
+        ignore_names(repo.absolute(folder), [name])
+        result.git_add.append((folder + b"/.gitignore" if folder else b".gitignore").decode("utf-8", "surrogateescape"))
+    kind = KIND_NAMES[entry.kind]
+    partial = view.state.partial if entry.kind == FOLDER else None
+    record_base(repo, view, (digest, kind), partial=partial)
+    result.git_add.append(pointer_path.decode("utf-8", "surrogateescape"))
+    old = view.pointer
+    if old is not None and (old.digest, old.kind, old.size, old.files) == (digest, kind, entry.size, entry.count):
+        return False
+    extra = {key: value for key, value in old.extra.items() if key not in ("run", "import")} if old else {}
+    new = Pointer(kind, digest, entry.size, entry.count, extra)
+    write_durably(repo.absolute(pointer_path), format_pointer(new))
+    view.pointer = replace(new)
+    return True
+
+
+def _added(job: _Job, stored: Stored, digest: Digest, *, unchanged: bool) -> AddedDataset:
+    return AddedDataset(
+        job.path,
+        job.path + POINTER_SUFFIX,
+        str(digest),
+        KIND_NAMES[stored.entry.kind],
+        stored.entry.size,
+        stored.entry.count,
+        stored.new_files,
+        stored.new_bytes,
+        stored.stored_bytes,
+        max(0, stored.read_bytes - stored.new_bytes),
+        unchanged,
+    )

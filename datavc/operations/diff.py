@@ -1,0 +1,64 @@
+"""``diff``: the workspace against the pointers, file by file. Works from trees alone, while the data is away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datavc.formats.paths import is_inside
+from datavc.formats.tree import FOLDER, KIND_NAMES
+from datavc.operations.selection import select
+from datavc.operations.steps.compare import Change, changes
+from datavc.operations.steps.examine import View, base_trees, examine
+from datavc.operations.steps.trees import TreeSource, entries
+from datavc.progress import SILENT, Progress
+from datavc.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDiff:
+    """What differs between a dataset's pointer and the workspace, by path."""
+
+    path: bytes
+    changes: list[Change]
+
+
+def diff(
+    repo: Repo, paths: list[bytes], *, jobs: int = 1, progress: Progress = SILENT, rehash: bool = False
+) -> list[DatasetDiff]:
+    """The differences of the datasets that ``paths`` name, hold or lie in; of all without paths.
+
+    Raises:
+        NotFoundError: a path has nothing to do with any dataset.
+        ObjectNotFound: a tree is neither in the cache nor kept beside the workspace state.
+    """
+    results = []
+    for item in select(repo, paths):
+        view = examine(repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash)
+        found = [] if view.standing == "clean" else _changes(repo, view)
+        if item.parts is not None:
+            full = [view.path + b"/" + part for part in item.parts]
+            found = [change for change in found if any(is_inside(change.path, part) for part in full)]
+        results.append(DatasetDiff(view.path, found))
+    return results
+
+
+def _changes(repo: Repo, view: View) -> list[Change]:
+    assert view.target is not None and view.pointer is not None
+    trees = base_trees(repo, view.target)
+    if view.entry is not None:
+        return changes(view, trees)
+    return list(_all_removed(view, trees))
+
+
+def _all_removed(view: View, trees: TreeSource) -> list[Change]:
+    assert view.pointer is not None
+    if trees.kind != FOLDER:
+        return [Change("removed", view.path, view.pointer.kind, 0, None, view.pointer.kind, view.pointer.size)]
+    gone = []
+    for folder, tree in trees.walk():
+        prefix = view.path + b"/" + folder + b"/" if folder else view.path + b"/"
+        for entry in entries(tree):
+            if entry.kind != FOLDER:
+                kind = KIND_NAMES[entry.kind]
+                gone.append(Change("removed", prefix + entry.name, kind, 0, None, kind, entry.size))
+    return sorted(gone, key=lambda change: change.path)

@@ -1,0 +1,114 @@
+"""``status``: how each dataset in the workspace stands to its pointer, and what is to be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from datavc.errors import DatavcError, ObjectNotFound
+from datavc.operations.selection import Selected, select
+from datavc.operations.steps.compare import Change, changes
+from datavc.operations.steps.examine import View, base_trees, examine
+from datavc.operations.steps.notes import uncommitted_pointers
+from datavc.progress import SILENT, Progress
+from datavc.repo import Repo
+
+
+@dataclass(slots=True)
+class DatasetStatus:
+    """One dataset. ``states`` are words of the reference page of ``status``, the first being the one that matters most.
+
+    ``base`` and ``pointer_digest`` are digests as text; ``partial`` lists the sub-paths that were checked out;
+    ``problems`` are paths that could not be read or recorded, each with the reason.
+    """
+
+    path: bytes
+    states: list[str]
+    pointer_digest: str
+    base: str | None = None
+    pointer_committed: bool = True
+    added: list[Change] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
+    removed: list[Change] = field(default_factory=list)
+    renamed: list[Change] = field(default_factory=list)
+    partial: list[bytes] | None = None
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.states == ["clean"]
+
+
+def status(
+    repo: Repo, paths: list[bytes], *, jobs: int = 1, progress: Progress = SILENT, rehash: bool = False
+) -> list[DatasetStatus]:
+    """The standing of the datasets that ``paths`` name, hold or lie in; of all without paths. Changes nothing.
+
+    Raises:
+        NotFoundError: a path has nothing to do with any dataset.
+        MalformedError, ConflictError: a pointer cannot be read, or has merge conflict markers.
+    """
+    selected = select(repo, paths)
+    uncommitted = uncommitted_pointers(repo)
+    return [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
+
+
+def _status(
+    repo: Repo, item: Selected, uncommitted: dict[bytes, str], jobs: int, progress: Progress, rehash: bool
+) -> DatasetStatus:
+    path, pointer = item.dataset.path, item.dataset.pointer
+    view = examine(repo, path, pointer, jobs=jobs, progress=progress, rehash=rehash)
+    result = DatasetStatus(
+        path,
+        _states(repo, view),
+        str(pointer.digest),
+        base=str(view.base[0]) if view.base else None,
+        pointer_committed=path not in uncommitted,
+        partial=list(view.state.partial) if view.state.partial is not None else None,
+        problems=view.scan.problems,
+    )
+    if not result.pointer_committed:
+        result.states.append("pointer not committed")
+    if len(result.states) > 1 and result.states[0] == "clean":
+        del result.states[0]
+    if view.standing in ("modified", "diverged"):
+        _list_changes(repo, view, item, result)
+    return result
+
+
+def _states(repo: Repo, view: View) -> list[str]:
+    states = ["checkout unfinished"] if view.state.checkout is not None else []
+    states.append(view.standing)
+    if view.state.partial is not None and view.standing != "missing":
+        states.append("partial")
+    if view.scan.problems:
+        states.append("unreadable")
+    if not _in_cache(repo, view):
+        states.append("not in the cache")
+    return states
+
+
+def _in_cache(repo: Repo, view: View) -> bool:
+    assert view.target is not None
+    try:
+        return repo.cache.root(view.target[0]) is not None
+    except DatavcError:
+        return False
+
+
+def _list_changes(repo: Repo, view: View, item: Selected, result: DatasetStatus) -> None:
+    """Against what the workspace was made from: that is what the user changed."""
+    version = view.base or view.target
+    assert version is not None
+    try:
+        found = changes(view, base_trees(repo, version))
+    except ObjectNotFound:
+        result.states.append("changes unknown")
+        return
+    for change in found:
+        if item.parts is None or any(
+            change.path == path + b"/" + part or change.path.startswith(path + b"/" + part + b"/")
+            for path in (view.path,)
+            for part in item.parts
+        ):
+            getattr(result, change.status).append(change)

@@ -1,0 +1,286 @@
+"""Carrying out the plan of a checkout: folders, files in worker processes, exec bits, and last what has to go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from array import array
+from collections.abc import Iterator
+
+from datavc.durable import storage_errors, sync_filesystem
+from datavc.errors import ConflictError
+from datavc.formats.paths import show
+from datavc.formats.tree import FOLDER, Tree
+from datavc.operations.steps.deliver import (
+    DeliverBatch,
+    DeliveredFolder,
+    DeliverRow,
+    DeliverSettings,
+    FolderBatch,
+    deliver_batch,
+)
+from datavc.operations.steps.examine import View, filesystem_clock, traits
+from datavc.operations.steps.locating import Located
+from datavc.operations.steps.plan import FolderWork, Plan
+from datavc.operations.steps.trees import TreeSource
+from datavc.parallel import process_pool, run_batches
+from datavc.progress import Progress
+from datavc.repo import Repo
+from datavc.workspace.readfile import Stat, stat_tuple
+from datavc.workspace.safepath import RESERVED_PREFIX, open_folder
+from datavc.workspace.scan import Folder, Scan
+from datavc.workspace.statcache import FolderRow
+
+_BATCH_FILES, _BATCH_BYTES = 1000, 16 << 20
+_SECONDS_PER_FILE, _SECONDS_PER_BYTE = 40e-6, 1.5e-9
+
+
+class Fulfilment:
+    """Carries out one plan. Interrupted, every file is wholly old or wholly new."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        view: View,
+        plan: Plan,
+        located: Located,
+        target: TreeSource,
+        *,
+        jobs: int,
+        progress: Progress,
+    ) -> None:
+        self._repo = repo
+        self._view = view
+        self._plan = plan
+        self._located = located
+        self._target = target
+        self._jobs = jobs
+        self._progress = progress
+        self._stats: dict[bytes, dict[bytes, Stat]] = {}
+
+    def run(self) -> None:
+        """Do it all, durably, and write the stat rows of what was done.
+
+        Raises:
+            ConflictError, StorageError, IntegrityError: as :func:`deliver_batch`.
+        """
+        root_fd = os.open(self._repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with storage_errors(self._repo.root):
+                self._sweep(root_fd)
+                self._remove(root_fd, self._plan.cleared, self._plan.cleared_folders)
+                self._make_folders(root_fd)
+                self._write(root_fd)
+                self._set_modes(root_fd)
+                self._remove(root_fd, self._plan.removed, self._plan.removed_folders)
+                sync_filesystem(root_fd)
+        finally:
+            os.close(root_fd)
+        self._write_rows()
+
+    def _sweep(self, root_fd: int) -> None:
+        """Remove what a killed checkout left under its reserved names."""
+        parent = self._view.path.rpartition(b"/")[0]
+        leftovers = list(self._view.scan.leftovers)
+        with contextlib.suppress(OSError):
+            names = os.listdir(self._repo.absolute(parent))
+            leftovers += [
+                (parent + b"/" if parent else b"") + os.fsencode(name)
+                for name in names
+                if os.fsencode(name).startswith(RESERVED_PREFIX)
+            ]
+        for path in leftovers:
+            with _folder_of(root_fd, path) as (folder_fd, name), contextlib.suppress(OSError):
+                _remove_tree(folder_fd, name)
+
+    def _make_folders(self, root_fd: int) -> None:
+        parent = self._view.path.rpartition(b"/")[0]
+        if parent:
+            os.close(open_folder(root_fd, parent.split(b"/"), create=True))
+        for work in self._plan.folders:
+            if work.is_new and not (work.is_leaf and work.entries):
+                os.close(open_folder(root_fd, work.path.split(b"/"), create=True))
+
+    def _write(self, root_fd: int) -> None:
+        plan = self._plan
+        if not plan.written_files:
+            return
+        self._progress.begin("checking out", total_bytes=plan.written_bytes, total_files=plan.written_files)
+        seconds = plan.written_files * _SECONDS_PER_FILE + plan.written_bytes * _SECONDS_PER_BYTE
+        settings = DeliverSettings(
+            self._repo.root_bytes,
+            self._repo.cache_folder,
+            self._repo.config.repo_id,
+            self._repo.algorithm,
+            self._located.indexes,
+            traits(self._repo, self._view.path).symlinks,
+        )
+        with process_pool(self._jobs, expected_seconds=seconds, preload=deliver_batch.__module__) as executor:
+            batches = (DeliverBatch(settings, folders) for folders in self._batches())
+            for delivered in run_batches(deliver_batch, batches, executor):
+                for folder in delivered:
+                    self._note(folder)
+                self._progress.advance(
+                    size=sum(folder.size for folder in delivered), files=sum(len(folder.names) for folder in delivered)
+                )
+        self._progress.end()
+
+    def _batches(self) -> Iterator[list[FolderBatch]]:
+        batch: list[FolderBatch] = []
+        files = size = 0
+        for work in self._plan.folders:
+            for start, rows, whole in self._cut(work):
+                batch.append(FolderBatch(work.path, whole and work.is_new and work.is_leaf, rows))
+                files += len(rows)
+                size += sum(entry.size for entry in work.entries[start : start + len(rows)])
+                if files >= _BATCH_FILES or size >= _BATCH_BYTES:
+                    yield batch
+                    batch, files, size = [], 0, 0
+        if batch:
+            yield batch
+
+    def _cut(self, work: FolderWork) -> Iterator[tuple[int, list[DeliverRow], bool]]:
+        """The rows of one folder in pieces that a worker takes at once; whether a piece is all of it."""
+        entries, locations = work.entries, self._located.locations
+        rows: list[DeliverRow] = [
+            (entry.name, entry.kind, entry.digest, locations.get(entry.digest), replaced)
+            for entry, replaced in zip(entries, work.replaced, strict=True)
+        ]
+        if not rows:
+            return
+        size = sum(entry.size for entry in entries)
+        if len(rows) <= 4 * _BATCH_FILES and size <= 4 * _BATCH_BYTES:
+            yield 0, rows, True
+            return
+        if work.is_new and work.is_leaf:
+            # Too much for one worker: made in place, file by file.
+            root_fd = os.open(self._repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.close(open_folder(root_fd, work.path.split(b"/"), create=True))
+            finally:
+                os.close(root_fd)
+        start = files = size = 0
+        for place, entry in enumerate(entries):
+            files, size = files + 1, size + entry.size
+            if files >= _BATCH_FILES or size >= _BATCH_BYTES:
+                yield start, rows[start : place + 1], False
+                start, files, size = place + 1, 0, 0
+        if start < len(rows):
+            yield start, rows[start:], False
+
+    def _note(self, folder: DeliveredFolder) -> None:
+        numbers = array("q")
+        numbers.frombytes(folder.stats)
+        stats = self._stats.setdefault(folder.path, {})
+        for place, name in enumerate(folder.names):
+            size, mtime, ctime, inode = numbers[4 * place : 4 * place + 4]
+            stats[name] = (size, mtime, ctime, inode)
+
+    def _set_modes(self, root_fd: int) -> None:
+        for path, executable, expected in self._plan.modes:
+            with _folder_of(root_fd, path) as (folder_fd, name):
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
+                try:
+                    seen = os.fstat(fd)
+                    if stat_tuple(seen) != expected:
+                        raise _changed(path)
+                    mode = seen.st_mode & 0o7777
+                    # As git does: whoever may read may execute.
+                    os.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
+                    self._stats.setdefault(path.rpartition(b"/")[0], {})[name] = stat_tuple(os.fstat(fd))
+                finally:
+                    os.close(fd)
+
+    def _remove(self, root_fd: int, files: list[tuple[bytes, Stat]], folders: list[bytes]) -> None:
+        for path, expected in files:
+            with contextlib.suppress(FileNotFoundError), _folder_of(root_fd, path) as (folder_fd, name):
+                seen = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+                if stat_tuple(seen) != expected:
+                    raise _changed(path)
+                os.unlink(name, dir_fd=folder_fd)
+        for path in sorted(folders, key=lambda path: -path.count(b"/")):
+            with _folder_of(root_fd, path) as (folder_fd, name), contextlib.suppress(OSError):
+                # A folder that still holds something, such as ignored files, stays.
+                os.rmdir(name, dir_fd=folder_fd)
+
+    def _write_rows(self) -> None:
+        """The stat rows of every folder that was touched, from what was written and what was there before."""
+        scan = Scan(self._repo.algorithm, self._view.scan.top, clock_ns=self._clock())
+        before = self._view.scan.folders
+        gone = [path for path in self._plan.touched if self._folder(path) is None]
+        for path in sorted(self._plan.touched):
+            tree = self._folder(path)
+            if tree is None:
+                continue
+            old, new = before.get(path), self._stats.get(path, {})
+            numbers = {name: number for number, name in enumerate(old.names)} if old is not None else {}
+            stats = array("q")
+            for name, kind in zip(tree.names, tree.kinds, strict=True):
+                seen: Stat = (0, 0, 0, 0)
+                if kind != FOLDER:
+                    if name in new:
+                        seen = new[name]
+                    elif old is not None and name in numbers:
+                        number = numbers[name]
+                        seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
+                stats.extend(seen)
+            scan.folders[path] = Folder(path, tree.names, bytearray(tree.kinds), stats, list(tree.digests))
+        rows = scan.rows()
+        rows.pop(scan.top.path, None)
+        self._top_row(scan, rows)
+        self._repo.stat_cache.write_rows(rows, drop=gone)
+        self._repo.stat_cache.write_trees(self._target.encoded_trees())
+
+    def _folder(self, path: bytes) -> Tree | None:
+        return self._target.folder(path, self._view.path)
+
+    def _top_row(self, scan: Scan, rows: dict[bytes, FolderRow]) -> None:
+        """The row of the dataset's own entry, where it is a single file."""
+        parent, _, name = self._view.path.rpartition(b"/")
+        seen = self._stats.get(parent, {}).get(name)
+        if seen is not None and self._target.kind != FOLDER:
+            top = Folder(scan.top.path, [name], bytearray([self._target.kind]), array("q", seen), [self._target.top])
+            only = Scan(scan.algorithm, top, clock_ns=scan.clock_ns)
+            rows.update(only.rows())
+
+    def _clock(self) -> int:
+        """The file system's time once it has moved on from the last write, so that no row is racy."""
+        latest = max((seen[2] for stats in self._stats.values() for seen in stats.values()), default=0)
+        for _ in range(20):
+            clock = filesystem_clock(self._repo, self._view.path)
+            if clock > latest + 15_000_000:
+                return clock
+            time.sleep(0.005)
+        return clock
+
+
+@contextlib.contextmanager
+def _folder_of(root_fd: int, path: bytes) -> Iterator[tuple[int, bytes]]:
+    """The open folder that holds ``path``, reached without following a symlink, and the last name."""
+    folder, _, name = path.rpartition(b"/")
+    folder_fd = open_folder(root_fd, folder.split(b"/") if folder else [])
+    try:
+        yield folder_fd, name
+    finally:
+        os.close(folder_fd)
+
+
+def _remove_tree(folder_fd: int, name: bytes) -> None:
+    """Remove a leftover of ours, a file or a staged folder."""
+    try:
+        os.unlink(name, dir_fd=folder_fd)
+        return
+    except (IsADirectoryError, PermissionError):
+        pass
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        for entry in os.listdir(inner):
+            _remove_tree(inner, os.fsencode(entry))
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=folder_fd)
+
+
+def _changed(path: bytes) -> ConflictError:
+    return ConflictError(f"{show(path)} changed while it was being checked out", "run the same command again")

@@ -1,0 +1,143 @@
+"""The trees of one version of a dataset: read from the cache when asked for, verified, and each read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from datavc.errors import DatavcError, MalformedError, ObjectNotFound
+from datavc.formats.digest import Digest, hash_function
+from datavc.formats.paths import show
+from datavc.formats.tree import FOLDER, KIND_NAMES, Entry, Tree, decode_tree
+from datavc.store.cache import Cache
+from datavc.workspace.safepath import first_refused
+from datavc.workspace.statcache import StatCache
+
+# A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold.
+_MAX_TREE_BYTES = 1 << 30
+_MAX_DEPTH = 1000
+
+
+class TreeSource:
+    """The trees below ``top``, the digest of a dataset of ``kind`` (a tree's word).
+
+    Copies in the stat cache serve where the cache lacks a tree, so that ``diff`` works while the data is away.
+    """
+
+    def __init__(self, cache: Cache | None, copies: StatCache | None, top: Digest, kind: str) -> None:
+        self._algorithm = top.algorithm
+        self._hash = hash_function(top.algorithm)
+        self._reader = cache.reader(top) if cache is not None else None
+        self._copies = copies
+        self.top = top.raw
+        self.kind = KIND_NAMES.index(kind)
+        self._trees: dict[bytes, Tree] = {}
+        self._read: dict[bytes, bytes] = {}
+
+    def tree(self, digest: bytes) -> Tree:
+        """The tree of that digest.
+
+        Raises:
+            ObjectNotFound: it is in neither the cache nor the copies.
+            DigestMismatch, MalformedError: what is stored is not that tree, or has names that no checkout may write.
+        """
+        tree = self._trees.get(digest)
+        if tree is None:
+            encoded = self._encoded(digest)
+            tree = decode_tree(encoded, self._algorithm)
+            refused = first_refused(tree.names)
+            if refused is not None:
+                raise MalformedError(
+                    f"tree {Digest(self._algorithm, digest).short} has the name {show(refused[0])}: {refused[1]}"
+                )
+            self._trees[digest] = tree
+            if self._copies is not None:
+                self._read[digest] = encoded
+        return tree
+
+    def _encoded(self, digest: bytes) -> bytes:
+        failure: DatavcError | None = None
+        if self._reader is not None:
+            try:
+                return self._reader.read(digest, limit=_MAX_TREE_BYTES)
+            except (DatavcError, OSError) as error:
+                failure = error if isinstance(error, DatavcError) else None
+        copy = self._copies.tree(digest) if self._copies is not None else None
+        if copy is not None and self._hash(copy) == digest:
+            return copy
+        raise failure or ObjectNotFound(f"object {Digest(self._algorithm, digest)} is not in the cache")
+
+    def folder(self, path: bytes, dataset: bytes) -> Tree | None:
+        """The tree of the folder ``path`` of the dataset at ``dataset``, or None where this version has no such folder."""
+        if self.kind != FOLDER:
+            return None
+        tree = self.tree(self.top)
+        relative = path[len(dataset) + 1 :]
+        for name in relative.split(b"/") if relative else ():
+            number = tree.find(name)
+            if number is None or tree.kinds[number] != FOLDER:
+                return None
+            tree = self.checked(tree.entry(number))
+        return tree
+
+    def checked(self, entry: Entry) -> Tree:
+        """The tree of a folder's entry, whose size and count must be those of the tree. Raises as :meth:`tree`."""
+        tree = self.tree(entry.digest)
+        if (tree.size, tree.count) != (entry.size, entry.count):
+            raise MalformedError(f"the folder {show(entry.name)} has another size or number of files than its tree")
+        return tree
+
+    def entry_at(self, relative: bytes, name: bytes) -> Entry | None:
+        """The entry at ``relative`` inside the dataset; the dataset itself, called ``name``, where it is empty."""
+        if not relative:
+            if self.kind != FOLDER:
+                return Entry(name, self.kind, 0, 1, self.top)
+            tree = self.tree(self.top)
+            return Entry(name, FOLDER, tree.size, tree.count, self.top)
+        if self.kind != FOLDER:
+            return None
+        tree = self.tree(self.top)
+        *parents, last = relative.split(b"/")
+        for part in parents:
+            number = tree.find(part)
+            if number is None or tree.kinds[number] != FOLDER:
+                return None
+            tree = self.checked(tree.entry(number))
+        number = tree.find(last)
+        return None if number is None else tree.entry(number)
+
+    def walk(self, path: bytes = b"", digest: bytes | None = None) -> Iterator[tuple[bytes, Tree]]:
+        """Each folder's path inside the dataset and its tree, parents first, from ``path`` of that ``digest`` on.
+
+        Raises:
+            MalformedError: folders nested more than a thousand deep.
+        """
+        pending = [(path, self.top if digest is None else digest)]
+        while pending:
+            folder, name = pending.pop()
+            tree = self.tree(name)
+            yield folder, tree
+            if folder.count(b"/") > _MAX_DEPTH:
+                raise MalformedError(f"folders are nested more than {_MAX_DEPTH} deep")
+            if FOLDER in tree.kinds:
+                prefix = folder + b"/" if folder else b""
+                inner = [entry for entry in entries(tree) if entry.kind == FOLDER]
+                for entry in reversed(inner):
+                    self.checked(entry)
+                    pending.append((prefix + entry.name, entry.digest))
+
+    def encoded_trees(self) -> dict[bytes, bytes]:
+        """The encodings of the trees that were read so far, for the copies in the stat cache."""
+        return self._read
+
+    def remember(self, digest: bytes, tree: Tree) -> None:
+        """Serve a tree that was just made, and is in no store."""
+        self._trees[digest] = tree
+
+    def known_digests(self) -> set[bytes]:
+        """The digests of the trees that were read so far."""
+        return set(self._trees)
+
+
+def entries(tree: Tree) -> Iterator[Entry]:
+    """The rows of a tree, by name."""
+    return map(Entry, tree.names, tree.kinds, tree.sizes, tree.counts, tree.digests)
