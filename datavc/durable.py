@@ -92,6 +92,13 @@ def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
         fsync_folder(path.parent)
 
 
+def remove_durably(path: Path) -> None:
+    """Remove the file ``path``, if it is there, so that it stays removed. Raises StorageError."""
+    with storage_errors(path), contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        fsync_folder(path.parent)
+
+
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write every byte, however many calls it takes. Raises OSError."""
     view = memoryview(data)

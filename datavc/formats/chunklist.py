@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from datavc.errors import MalformedError
 from datavc.formats.digest import ALGORITHMS
-from datavc.formats.header import FORMAT, HEADER_BYTES, decode_header, encode_header, require_algorithm
+from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header, require_algorithm
 
 MAX_CHUNK_BYTES = 1 << 20
 MAX_LEVEL = 3
 
-_MAGIC = b"dvCL"
+CHUNK_LIST = FileType(b"dvCL", FORMAT, "chunk list")
 _FIXED = struct.Struct("<B3xQI")
 _BODY = HEADER_BYTES + _FIXED.size
 _BIG_ENDIAN = sys.byteorder == "big"
@@ -38,7 +38,7 @@ def encode_chunk_list(listed: ChunkList) -> bytes:
         lengths = array("I", lengths)
         lengths.byteswap()
     fixed = _FIXED.pack(listed.level, listed.total, len(listed.digests))
-    return b"".join((encode_header(_MAGIC, FORMAT, listed.algorithm), fixed, lengths.tobytes(), *listed.digests))
+    return b"".join((encode_header(CHUNK_LIST, listed.algorithm), fixed, lengths.tobytes(), *listed.digests))
 
 
 def decode_chunk_list(data: bytes, algorithm: str) -> ChunkList:
@@ -48,9 +48,9 @@ def decode_chunk_list(data: bytes, algorithm: str) -> ChunkList:
         UnsupportedFormat: of a format number or algorithm that is unknown.
         MalformedError: cut short, or its lengths do not add up.
     """
-    found, extra = decode_header(data, _MAGIC, FORMAT, "a chunk list")
-    require_algorithm(found, algorithm, "a chunk list")
-    if extra or len(data) < _BODY or data[HEADER_BYTES + 1 : HEADER_BYTES + 4] != bytes(3):
+    found, _ = decode_header(data, CHUNK_LIST)
+    require_algorithm(found, algorithm, CHUNK_LIST)
+    if len(data) < _BODY or data[HEADER_BYTES + 1 : HEADER_BYTES + 4] != bytes(3):
         raise MalformedError("a chunk list is cut short")
     level, total, count = _FIXED.unpack_from(data, HEADER_BYTES)
     length = ALGORITHMS[algorithm].length

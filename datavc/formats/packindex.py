@@ -19,7 +19,8 @@ import xxhash
 
 from datavc.errors import MalformedError
 from datavc.formats import codec
-from datavc.formats.header import FORMAT, HEADER_BYTES, decode_header, encode_header
+from datavc.formats.digest import ALGORITHMS
+from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header
 from datavc.formats.pack import MAX_ENTRY_BYTES, MAX_PACK_BYTES
 
 MAX_INDEX_ROWS = 1 << 20
@@ -28,7 +29,7 @@ _MAX_PACKS = 1 << 20
 # Frames kept decoded: 256 hold a full index, about 120 bytes a row.
 _FRAMES_KEPT = 256
 
-_MAGIC = b"dvIX"
+PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index")
 _FIXED = struct.Struct("<I16s")
 _HEAD = struct.Struct("<III")
 _BIG_ENDIAN = sys.byteorder == "big"
@@ -44,7 +45,7 @@ def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], rows: 
         part = rows[start : start + FRAME_ROWS]
         digests, ordinals, offsets, stored, raw, flags = zip(*part, strict=True)
         numbers = b"".join(_u32(column) for column in (ordinals, offsets, stored, raw))
-        frames.append(codec.compress_always(b"".join(digests) + numbers + bytes(flags)))
+        frames.append(codec.encode_frame(b"".join(digests) + numbers + bytes(flags)))
         fence.append(digests[0] + _u32((len(frames[-1]),)))
     head = b"".join(
         (
@@ -54,9 +55,9 @@ def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], rows: 
             *fence,
         )
     )
-    frame = codec.compress_always(head)
+    frame = codec.encode_frame(head)
     fixed = _FIXED.pack(len(frame), xxhash.xxh3_128_digest(frame))
-    return b"".join((encode_header(_MAGIC, FORMAT, algorithm), fixed, frame, *frames))
+    return b"".join((encode_header(PACK_INDEX, algorithm), fixed, frame, *frames))
 
 
 class PackIndexReader:
@@ -71,28 +72,26 @@ class PackIndexReader:
         if size < fixed_end:
             raise MalformedError("a pack index is cut short")
         start = read(0, min(size, 64 << 10))
-        algorithm, extra = decode_header(start, _MAGIC, FORMAT, "a pack index")
+        self.algorithm, _ = decode_header(start, PACK_INDEX)
         head_length, digest = _FIXED.unpack_from(start, HEADER_BYTES)
-        if extra or fixed_end + head_length > size:
+        if fixed_end + head_length > size:
             raise MalformedError("a pack index is cut short")
         head = start[fixed_end : fixed_end + head_length]
         if len(head) < head_length:
             head = read(fixed_end, head_length)
         if xxhash.xxh3_128_digest(head) != digest:
             raise MalformedError("a pack index is damaged at its head")
-        self.algorithm = algorithm.name
-        self._digest_length = algorithm.length
+        self._digest_length = ALGORITHMS[self.algorithm].length
         self.packs: list[tuple[bytes, int]] = []
         self._parse_head(head, fixed_end + head_length, size)
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
 
     def _parse_head(self, frame: bytes, frames_start: int, size: int) -> None:
         length = self._digest_length
-        declared = codec.declared_length(frame)
         largest = _HEAD.size + 20 * _MAX_PACKS + (length + 4) * (MAX_INDEX_ROWS // FRAME_ROWS + 1)
-        if declared is None or not _HEAD.size <= declared <= largest:
-            raise MalformedError("a pack index declares a head that none has")
-        head = codec.decompress(frame, declared)
+        head = codec.decode_frame(frame, largest)
+        if len(head) < _HEAD.size:
+            raise MalformedError("a pack index's head is cut short")
         packs, self.row_count, frame_rows = _HEAD.unpack_from(head)
         frames = -(-self.row_count // FRAME_ROWS)
         fence_at = _HEAD.size + 20 * packs

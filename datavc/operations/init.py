@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from datavc.durable import storage_errors, write_durably
@@ -84,11 +85,12 @@ def _write_config(root: Path, hash: str | None) -> tuple[str, bool]:
 
 def _tell_git(root: Path) -> list[str]:
     from datavc.git.attributes import set_attributes
-    from datavc.git.ignorefile import ignore_patterns
+    from datavc.git.ignorefile import with_line
+    from datavc.git.linefile import edit_file
 
     changed = []
     if set_attributes(root):
         changed.append(".gitattributes")
-    if ignore_patterns(root, _IGNORED):
+    if any([edit_file(root / ".gitignore", partial(with_line, line=line)) for line in _IGNORED]):
         changed.append(".gitignore")
     return changed

@@ -248,11 +248,10 @@ class Fulfilment:
         """The file system's time once it has moved on from the last write, so that no row is racy."""
         latest = max((seen[2] for stats in self._stats.values() for seen in stats.values()), default=0)
         for _ in range(20):
-            clock = filesystem_clock(self._repo, self._view.path)
-            if clock > latest + 15_000_000:
-                return clock
+            if filesystem_clock(self._repo, self._view.path) > latest + 15_000_000:
+                break
             time.sleep(0.005)
-        return clock
+        return filesystem_clock(self._repo, self._view.path)
 
 
 @contextlib.contextmanager
