@@ -1,11 +1,11 @@
 r"""Which paths `.datavcignore` files leave out, by git's rules for `.gitignore`, byte for byte.
 
-Patterns become regular expressions over bytes, after wildmatch.c and dir.c of git, oddities included: names that
-are no UTF-8 or hold a newline match as they do there, and a malformed pattern matches nothing. (pathspec 1.1,
-tried first, disagreed with git on a third of 900 generated rule files: it raises on ``[z-a]`` and on a final
-backslash, knows no ``[[:digit:]]``, and takes a newline in a name for its end.) Two differences are meant: case
-always counts, whatever core.ignorecase says, so that everyone records the same; and no pattern takes more than
-quadratic time, since rules come with a clone.
+Patterns become regular expressions over bytes, after wildmatch.c and dir.c of git, oddities included: names
+that are no UTF-8 or hold a newline match as they do there, and a malformed pattern matches nothing. (pathspec
+1.1, tried first, disagreed with git on a third of 900 generated rule files: it raises on ``[z-a]`` and on a
+final backslash, knows no ``[[:digit:]]``, and takes a newline in a name for its end.) Two differences are
+meant: case always counts, whatever core.ignorecase says, so that everyone records the same; and no pattern
+takes more than quadratic time, since rules come with a clone.
 
 Not here: which folders' rules count, and reading them.
 """

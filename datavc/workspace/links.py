@@ -17,9 +17,10 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from datavc.durable import storage_errors
 from datavc.errors import ConflictError, NotFoundError, StorageError
 from datavc.formats.paths import show
-from datavc.workspace.safepath import RESERVED_PREFIX, failure
+from datavc.workspace.safepath import RESERVED_PREFIX
 
 LinkKind = Literal["reflink", "hardlink", "symlink", "copy"]
 LINK_KINDS: tuple[LinkKind, ...] = ("reflink", "hardlink", "symlink", "copy")
@@ -59,33 +60,32 @@ _CLONE_NOOWNERCOPY = 0x0002
 
 
 def place(kind: LinkKind, source: Path, folder_fd: int, name: bytes, *, executable: bool) -> LinkKind:
-    """Make ``source`` appear as the new ``name`` in the folder ``folder_fd``; the kind that it became is
-    returned.
+    """Make ``source`` appear as the new ``name`` in the folder ``folder_fd``; returns the kind it became.
 
     Where a reflink, hardlink or symlink is not possible the file is copied, and so is one whose exec bit
     would have to differ from that of the linked file, since those two share it. New files get the modes that
     the umask leaves. Nothing is synced. Raises ConflictError where the name is taken, NotFoundError where the
     source is missing, OutOfSpace, StorageError; then nothing of that name is left.
     """
-    try:
-        source_fd = os.open(source, _SOURCE)
-    except FileNotFoundError:
-        raise NotFoundError(f"{source} does not exist.") from None
-    except OSError as error:
-        raise failure(error, os.fsencode(source)) from error
+    with storage_errors(source):
+        try:
+            source_fd = os.open(source, _SOURCE)
+        except FileNotFoundError:
+            raise NotFoundError(f"{source} does not exist") from None
     try:
         seen = os.fstat(source_fd)
         if not stat.S_ISREG(seen.st_mode):
-            raise StorageError(f"{source} is not a regular file.")
-        if kind in ("hardlink", "symlink") and bool(seen.st_mode & stat.S_IXUSR) == executable:
-            if _link(kind, source, folder_fd, name, seen):
-                return kind
-            kind = "copy"
-        return _place_own(kind, source_fd, folder_fd, name, executable)
-    except FileExistsError:
-        raise ConflictError(f"{show(name)} is there already, and links replace nothing.") from None
-    except OSError as error:
-        raise failure(error, name) from error
+            raise StorageError(f"{source} is not a regular file")
+        with storage_errors(show(name)):
+            try:
+                if kind in ("hardlink", "symlink"):
+                    shares_exec_bit = bool(seen.st_mode & stat.S_IXUSR) == executable
+                    if shares_exec_bit and _link(kind, source, folder_fd, name, seen):
+                        return kind
+                    kind = "copy"
+                return _place_own(kind, source_fd, folder_fd, name, executable)
+            except FileExistsError:
+                raise ConflictError(f"{show(name)} is there already, and links replace nothing") from None
     finally:
         os.close(source_fd)
 
@@ -138,10 +138,8 @@ def probe_links(cache_folder: Path, workspace_folder: Path) -> set[LinkKind]:
     Nothing is left.
     """
     source = cache_folder / os.fsdecode(_probe_name())
-    try:
+    with storage_errors(workspace_folder):
         folder_fd = os.open(workspace_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise failure(error, os.fsencode(workspace_folder)) from error
     try:
         if not _write_probe(source):
             return {"copy"}
@@ -194,7 +192,7 @@ def _link(kind: LinkKind, source: Path, folder_fd: int, name: bytes, seen: os.st
     if (linked.st_dev, linked.st_ino) == (seen.st_dev, seen.st_ino):
         return True
     _forget(folder_fd, name)
-    raise StorageError(f"{source} was replaced while it was linked.")
+    raise StorageError(f"{source} was replaced while it was linked")
 
 
 def _place_own(kind: LinkKind, source_fd: int, folder_fd: int, name: bytes, executable: bool) -> LinkKind:

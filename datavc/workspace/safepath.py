@@ -20,11 +20,12 @@ import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from datavc.errors import ConflictError, NotFoundError, OutOfSpace, StorageError
+from datavc.durable import TEMPORARY_PREFIX, storage_errors
+from datavc.errors import ConflictError, NotFoundError
 from datavc.formats.paths import show
 
 # Temporary files that datavc makes beside the user's own; what is left of them after a crash may be deleted.
-RESERVED_PREFIX = b".datavc-tmp-"
+RESERVED_PREFIX = TEMPORARY_PREFIX.encode()
 MAX_NAME_BYTES = 255
 
 # A folder by path, or by the descriptor of one that is open already (and stays open).
@@ -49,6 +50,10 @@ _IGNORABLE = re.compile(
 )
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What opening a symlink or file as a folder fails with: POSIX says ELOOP for the former, FreeBSD EMLINK,
+# Linux ENOTDIR.
+_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+_NO_SYMLINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -150,22 +155,13 @@ def has_symlinks(folder: FolderPlace) -> bool:
         name = RESERVED_PREFIX + b"link-" + secrets.token_hex(8).encode()
         try:
             os.symlink(b"no such target", name, dir_fd=fd)
-        except OSError as error:
-            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
-                return False
-            raise failure(error, name) from error
-        try:
             return os.readlink(name, dir_fd=fd) == b"no such target"
+        except OSError as error:
+            if error.errno in _NO_SYMLINKS:
+                return False
+            raise
         finally:
             _forget(fd, name)
-
-
-def failure(error: OSError, path: bytes) -> StorageError:
-    """The datavc error for a system call on ``path`` that failed."""
-    reason = f"{show(path)}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutOfSpace(reason, "free some space and run the same command again")
-    return StorageError(reason)
 
 
 def _misshapen(name: bytes) -> str | None:
@@ -209,29 +205,36 @@ def _open_below(fd: int, path: Sequence[bytes], create: bool) -> int:
     name, where = path[-1], b"/".join(path)
     reason = _misshapen(name) if name.startswith(RESERVED_PREFIX) else refused_name(name)
     if reason is not None:
-        raise ConflictError(f"{show(where)} {reason}.")
+        raise ConflictError(f"{show(where)} {reason}")
     # Three tries: another process may make or remove the folder between the two calls.
     for _ in range(3):
         try:
             return os.open(name, _OPEN_FOLDER, dir_fd=fd)
         except FileNotFoundError:
             if not create:
-                raise NotFoundError(f"{show(where)} does not exist.") from None
+                raise NotFoundError(f"{show(where)} does not exist") from None
         except OSError as error:
-            # A symlink is ELOOP by POSIX, EMLINK on FreeBSD, ENOTDIR on Linux because of O_DIRECTORY.
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
-                raise failure(error, where) from error
-            raise ConflictError(
-                f"{show(where)} is {_kind(fd, name)} where a folder should be; nothing is written through it.",
-                "move it away and run the same command again",
-            ) from None
-        try:
+            if error.errno in _NO_FOLDER:
+                raise ConflictError(
+                    f"{show(where)} is {_kind(fd, name)} where a folder should be: nothing is written there",
+                    "move it away and run the same command again",
+                ) from None
+            with _naming(where):
+                raise
+        with _naming(where), contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=fd)
-        except FileExistsError:
-            pass
+    raise ConflictError(f"{show(where)} is made and removed by another program at the same time")
+
+
+@contextlib.contextmanager
+def _naming(path: bytes) -> Iterator[None]:
+    """As `storage_errors`, naming all of ``path`` and not only the component at which a call failed."""
+    with storage_errors(show(path)):
+        try:
+            yield
         except OSError as error:
-            raise failure(error, where) from error
-    raise ConflictError(f"{show(where)} is made and removed by another program at the same time.")
+            error.filename = None
+            raise
 
 
 def _kind(fd: int, name: bytes) -> str:
@@ -246,26 +249,23 @@ def _kind(fd: int, name: bytes) -> str:
 
 @contextlib.contextmanager
 def _probe_folder(folder: FolderPlace) -> Iterator[int]:
+    """An open ``folder``; what fails in it is a StorageError that names it."""
     if isinstance(folder, int):
-        yield folder
+        with _naming(b"a folder of the workspace"):
+            yield folder
         return
-    try:
+    with _naming(os.fsencode(folder)):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise failure(error, os.fsencode(folder)) from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 @contextlib.contextmanager
 def _probe_file(fd: int, name: bytes) -> Iterator[int]:
     """An open, empty temporary file ``name`` in the folder ``fd``; gone afterwards."""
-    try:
-        file_fd = os.open(name, _NEW_FILE, 0o600, dir_fd=fd)
-    except OSError as error:
-        raise failure(error, name) from error
+    file_fd = os.open(name, _NEW_FILE, 0o600, dir_fd=fd)
     try:
         yield file_fd
     finally:
