@@ -16,8 +16,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-LEVEL = 3
-"""zstd's own default: level 1 saves 4 % of the time on 8 KiB files of text, and costs 4 % more bytes."""
+LEVEL = 1
+"""Level 3 takes twice the time for a CSV and makes 12 % more bytes of it; for 8 KiB of code, a quarter more and 3 %
+fewer bytes (``tests/benchmarks/formats.py``)."""
 
 MAX_WINDOW_LOG = 21
 """A frame may look back 2 MiB, which is what a reader must be able to hold besides the output."""

@@ -44,6 +44,16 @@ def decode_digests(data: memoryview, length: int) -> list[bytes]:
     return digests
 
 
+def decode_prefixes(digests: memoryview, length: int) -> array[int]:
+    """The first eight bytes of each digest of ``length`` bytes, as numbers that sort as the digests do."""
+    column = array("Q")
+    column.frombytes(digests)
+    column = column[:: length // 8]
+    if not _SWAP:
+        column.byteswap()
+    return column
+
+
 def are_digests(digests: Sequence[bytes], joined: bytes, length: int) -> bool:
     """Whether each of ``digests``, which ``joined`` holds back to back, has ``length`` bytes."""
     return len(joined) == len(digests) * length and max(map(len, digests), default=length) == length

@@ -119,17 +119,27 @@ def decode_pack_tail(tail: bytes, pack_size: int) -> tuple[int, int, bytes]:
     return offset, length, footer_xxh
 
 
-def decode_pack_footer(stored_footer: bytes, footer_xxh: bytes, header: bytes, pack_size: int) -> PackFooter:
-    """What a pack holds: ``stored_footer`` and ``footer_xxh`` as its tail gives them, ``header`` its first 8 bytes.
+def decode_pack_header(header: bytes) -> tuple[str, int]:
+    """The algorithm and the content, DATA or META, of the pack that starts with ``header``.
 
     Raises:
         UnsupportedFormat: a format number or algorithm that this version does not know.
-        MalformedError: the footer is damaged, or does not describe a pack of ``pack_size`` bytes.
+        MalformedError: no pack starts so.
     """
-    algorithm, content = decode_header(header, PACK, extras=2)
-    if xxhash.xxh3_128_digest(stored_footer) != footer_xxh:
+    return decode_header(header, PACK, extras=2)
+
+
+def decode_pack_footer(header: bytes, frame: bytes, footer_xxh: bytes, footer_offset: int) -> PackFooter:
+    """What a pack holds: ``header`` is its first 8 bytes, ``frame`` its footer, which its tail says the rest of.
+
+    Raises:
+        UnsupportedFormat: a format number or algorithm that this version does not know.
+        MalformedError: the footer is damaged, or does not describe what lies before it.
+    """
+    algorithm, content = decode_pack_header(header)
+    if xxhash.xxh3_128_digest(frame) != footer_xxh:
         raise MalformedError("this pack's footer does not have the xxh128 that its tail gives")
-    footer = codec.decode_frame(stored_footer, _MAX_FOOTER_BYTES)
+    footer = codec.decode_frame(frame, _MAX_FOOTER_BYTES)
     length = ALGORITHMS[algorithm].length
     count = _COUNT.unpack_from(footer)[0] if len(footer) >= _COUNT.size else -1
     if count > MAX_PACK_ENTRIES or len(footer) != _COUNT.size + count * (_ROW_BYTES + length):
@@ -149,8 +159,8 @@ def decode_pack_footer(stored_footer: bytes, footer_xxh: bytes, header: bytes, p
         decode_integers("I", view[raw_at:]),
     )
     _check(decoded)
-    if HEADER_BYTES + sum(decoded.stored) + len(stored_footer) + TAIL_BYTES != pack_size:
-        raise MalformedError(f"a pack's footer does not add up to the pack's {pack_size:,} bytes")
+    if HEADER_BYTES + sum(decoded.stored) != footer_offset:
+        raise MalformedError(f"a pack's footer does not add up to the {footer_offset:,} bytes before it")
     return decoded
 
 

@@ -1,203 +1,250 @@
-"""The pack index: which objects lie where in a group of packs of one digest algorithm, searchable by a few ranges of it.
+"""The pack index: which objects lie where in a group of packs, searchable through a few ranges of the stored file.
 
-Rows are sorted by digest and cut into frames of 4,096; a fence table in the head holds each frame's first digest.
-Specified in ``docs/reference/formats.md``.
+Rows are sorted by digest and cut into frames of 4,096; the fence in the head holds each frame's first digest. A row is
+a hint: what it names is verified when it is read. Looking into several indexes is ``datavc/store/index.py``.
+
+Hot path: a look-up takes 1 microsecond where its frame is decoded, and decoding one takes 0.2 ms. Decoded frames stay
+columns, 41 bytes a row where a dict takes 166, so that all 256 of a full index may be kept: 43 MB
+(``tests/benchmarks/formats.py``).
 """
 
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
-from bisect import bisect_right
-from collections import OrderedDict
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from operator import le
+from itertools import accumulate, islice
+from operator import le, lt
 
 import xxhash
 
 from datavc.errors import MalformedError
 from datavc.formats import codec
+from datavc.formats.columns import (
+    are_digests,
+    decode_digests,
+    decode_integers,
+    decode_prefixes,
+    encode_integers,
+)
 from datavc.formats.digest import ALGORITHMS
 from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header
 from datavc.formats.pack import MAX_ENTRY_BYTES, MAX_PACK_BYTES
 
+PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index")
+
 MAX_INDEX_ROWS = 1 << 20
 FRAME_ROWS = 4096
-_MAX_PACKS = 1 << 20
-# Frames kept decoded: 256 hold a full index, about 120 bytes a row.
-_FRAMES_KEPT = 256
 
-PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index")
-_FIXED = struct.Struct("<I16s")
-_HEAD = struct.Struct("<III")
-_BIG_ENDIAN = sys.byteorder == "big"
-
-# digest, number of the pack in the index, offset, stored length, raw length, form | codec << 1
+# digest, ordinal of the pack, offset in it, stored length, raw length, form | codec << 1
 IndexRow = tuple[bytes, int, int, int, int, int]
+
+_FIXED = struct.Struct("<I16s")  # stored length of the head, its xxh128
+_HEAD_AT = HEADER_BYTES + _FIXED.size
+_COUNTS = struct.Struct("<3I")  # packs, rows, rows per frame
+_NAME_BYTES = 16
+_ROW_BYTES = 4 * 4 + 1  # ordinal, offset, stored, raw, flags; the digest comes on top
+_FLAGS = b"\0\1\2\3"
+_LONGEST = max(algorithm.length for algorithm in ALGORITHMS.values())
+_MAX_HEAD_BYTES = (
+    _COUNTS.size + MAX_INDEX_ROWS * (_NAME_BYTES + 4) + MAX_INDEX_ROWS // FRAME_ROWS * (_LONGEST + 4)
+)
+# zstd adds less than one byte in 256 to what it cannot compress.
+_MAX_STORED_HEAD_BYTES = _MAX_HEAD_BYTES + (_MAX_HEAD_BYTES >> 8) + 64
+# The first read: all of a small index, the head of any other (6 KiB for a full one of 100 packs), and one request.
+_FIRST_READ_BYTES = 64 << 10
 
 
 def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], rows: Sequence[IndexRow]) -> bytes:
-    """The encoding of ``rows``, sorted by digest, at most 2^20 of them; ``packs`` are raw names and lengths in bytes."""
+    """The pack index of ``packs`` (raw name and bytes of each) and ``rows``, sorted by digest, none twice.
+
+    Raises:
+        MalformedError: no reader would take it, for instance because it has too many rows.
+    """
+    if len(rows) > MAX_INDEX_ROWS or len(packs) > len(rows):
+        raise MalformedError(f"a pack index cannot have {len(rows):,} rows for {len(packs):,} packs")
     frames, fence = [], []
+    last = b""
     for start in range(0, len(rows), FRAME_ROWS):
-        part = rows[start : start + FRAME_ROWS]
-        digests, ordinals, offsets, stored, raw, flags = zip(*part, strict=True)
-        numbers = b"".join(_u32(column) for column in (ordinals, offsets, stored, raw))
-        frames.append(codec.encode_frame(b"".join(digests) + numbers + bytes(flags)))
-        fence.append(digests[0] + _u32((len(frames[-1]),)))
-    head = b"".join(
-        (
-            _HEAD.pack(len(packs), len(rows), FRAME_ROWS),
-            *(name for name, _ in packs),
-            _u32([size for _, size in packs]),
-            *fence,
-        )
-    )
-    frame = codec.encode_frame(head)
-    fixed = _FIXED.pack(len(frame), xxhash.xxh3_128_digest(frame))
-    return b"".join((encode_header(PACK_INDEX, algorithm), fixed, frame, *frames))
+        columns = list(zip(*rows[start : start + FRAME_ROWS], strict=True))
+        if start and columns[0][0] <= last:
+            raise MalformedError("a pack index's rows are not sorted by digest, or one is there twice")
+        last = columns[0][-1]
+        frames.append(_encode_frame(columns, ALGORITHMS[algorithm].length, len(packs)))
+        fence.append(columns[0][0] + encode_integers("I", (len(frames[-1]),)))
+    names, sizes = b"".join(name for name, _ in packs), [size for _, size in packs]
+    if len(names) != _NAME_BYTES * len(packs) or max(sizes, default=0) > MAX_PACK_BYTES:
+        raise MalformedError("a pack index names a pack that no store can hold")
+    counts = _COUNTS.pack(len(packs), len(rows), FRAME_ROWS)
+    head = codec.encode_frame(b"".join((counts, names, encode_integers("I", sizes), *fence)), hashed=False)
+    fixed = _FIXED.pack(len(head), xxhash.xxh3_128_digest(head))
+    return b"".join((encode_header(PACK_INDEX, algorithm), fixed, head, *frames))
+
+
+def _encode_frame(columns: Sequence[Sequence[bytes] | Sequence[int]], length: int, packs: int) -> bytes:
+    """The frame of up to 4,096 rows, given column by column. Raises MalformedError."""
+    digests: Sequence[bytes] = columns[0]  # type: ignore[assignment]  # zip() forgets which column is which
+    joined = b"".join(digests)
+    if not are_digests(digests, joined, length) or not all(map(lt, digests, islice(digests, 1, None))):
+        raise MalformedError("a pack index's rows are not sorted by digest, or one is there twice")
+    try:
+        numbers = [encode_integers("I", column) for column in columns[1:5]]  # type: ignore[arg-type]
+        flags = bytes(columns[5])  # type: ignore[arg-type]
+    except (OverflowError, ValueError):
+        raise MalformedError("a pack index has a row with a number out of range") from None
+    if flags.translate(None, _FLAGS) or max(columns[1]) >= packs:  # type: ignore[operator]
+        raise MalformedError("a pack index has a row of an unknown pack, form or codec")
+    return codec.encode_frame(b"".join((joined, *numbers, flags)))
 
 
 class PackIndexReader:
-    """Searches one pack index. ``read(start, length)`` gives that range of its ``size`` bytes.
+    """Looks digests up in one pack index of ``size`` bytes, of which ``read(start, length)`` gives a range.
 
-    Raises UnsupportedFormat, MalformedError, from every method.
+    The head is read at once, each frame when it is first needed; all that is read is kept. Threads may share it: at
+    worst they decode a frame twice. Every method raises what ``read`` raises, and MalformedError.
+
+    Raises:
+        UnsupportedFormat: a format number or algorithm that this version does not know.
     """
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
         self._read = read
-        fixed_end = HEADER_BYTES + _FIXED.size
-        if size < fixed_end:
-            raise MalformedError("a pack index is cut short")
-        start = read(0, min(size, 64 << 10))
+        start = self._range(0, min(size, _FIRST_READ_BYTES))
         self.algorithm, _ = decode_header(start, PACK_INDEX)
-        head_length, digest = _FIXED.unpack_from(start, HEADER_BYTES)
-        if fixed_end + head_length > size:
-            raise MalformedError("a pack index is cut short")
-        head = start[fixed_end : fixed_end + head_length]
-        if len(head) < head_length:
-            head = read(fixed_end, head_length)
-        if xxhash.xxh3_128_digest(head) != digest:
-            raise MalformedError("a pack index is damaged at its head")
-        self._digest_length = ALGORITHMS[self.algorithm].length
+        self._length = ALGORITHMS[self.algorithm].length
+        if len(start) < _HEAD_AT:
+            raise MalformedError("a pack index is cut off in its header")
+        head_length, head_xxh = _FIXED.unpack_from(start, HEADER_BYTES)
+        frames_at = _HEAD_AT + head_length
+        if frames_at > size or head_length > _MAX_STORED_HEAD_BYTES:
+            raise MalformedError(f"a pack index of {size:,} bytes cannot have a head of {head_length:,}")
+        head = start[_HEAD_AT:frames_at] if frames_at <= len(start) else self._range(_HEAD_AT, head_length)
+        if xxhash.xxh3_128_digest(head) != head_xxh:
+            raise MalformedError(
+                "this pack index is damaged: its head does not have the xxh128 that it gives"
+            )
+        self._start = start
         self.packs: list[tuple[bytes, int]] = []
-        self._parse_head(head, fixed_end + head_length, size)
-        self._frames: OrderedDict[int, _Frame] = OrderedDict()
+        self._decode_head(codec.decode_frame(head, _MAX_HEAD_BYTES), frames_at, size)
+        self._frames: list[_Frame | None] = [None] * len(self._fence)
 
-    def _parse_head(self, frame: bytes, frames_start: int, size: int) -> None:
-        length = self._digest_length
-        largest = _HEAD.size + 20 * _MAX_PACKS + (length + 4) * (MAX_INDEX_ROWS // FRAME_ROWS + 1)
-        head = codec.decode_frame(frame, largest)
-        if len(head) < _HEAD.size:
-            raise MalformedError("a pack index's head is cut short")
-        packs, self.row_count, frame_rows = _HEAD.unpack_from(head)
+    def _decode_head(self, head: bytes, frames_at: int, size: int) -> None:
+        counts = _COUNTS.unpack_from(head) if len(head) >= _COUNTS.size else (0, 0, 0)
+        packs, self.row_count, frame_rows = counts
         frames = -(-self.row_count // FRAME_ROWS)
-        fence_at = _HEAD.size + 20 * packs
-        if (
-            frame_rows != FRAME_ROWS
-            or self.row_count > MAX_INDEX_ROWS
-            or len(head) != fence_at + (length + 4) * frames
-        ):
-            raise MalformedError("a pack index's head does not add up")
-        names_end = _HEAD.size + 16 * packs
-        sizes = _from_u32(head[names_end:fence_at])
-        names = [head[at : at + 16] for at in range(_HEAD.size, names_end, 16)]
-        self.packs = list(zip(names, sizes, strict=True))
-        entries = [head[at : at + length + 4] for at in range(fence_at, len(head), length + 4)]
-        self._fence = [entry[:length] for entry in entries]
-        self._starts = [frames_start]
-        for entry in entries:
-            self._starts.append(self._starts[-1] + int.from_bytes(entry[length:], "little"))
-        if self._starts[-1] != size or not all(map(le, self._fence, islice(self._fence, 1, None))):
+        sizes_at = _COUNTS.size + _NAME_BYTES * packs
+        fence_at = sizes_at + 4 * packs
+        if frame_rows != FRAME_ROWS or self.row_count > MAX_INDEX_ROWS or packs > self.row_count:
+            raise MalformedError(f"a pack index cannot have {self.row_count:,} rows, {frame_rows:,} a frame")
+        if len(head) != fence_at + frames * (self._length + 4):
+            raise MalformedError(f"a pack index's head of {len(head):,} bytes is no list of {packs:,} packs")
+        view = memoryview(head)
+        sizes = decode_integers("I", view[sizes_at:fence_at])
+        self.packs = list(zip(decode_digests(view[_COUNTS.size : sizes_at], _NAME_BYTES), sizes, strict=True))
+        steps = [head[at : at + self._length + 4] for at in range(fence_at, len(head), self._length + 4)]
+        self._fence = [step[: self._length] for step in steps]
+        lengths = [int.from_bytes(step[self._length :], "little") for step in steps]
+        self._ends = list(accumulate(lengths, initial=frames_at))
+        if self._ends[-1] != size or not all(map(le, self._fence, islice(self._fence, 1, None))):
             raise MalformedError("a pack index's frames do not fill it, or are not sorted")
+        if (
+            max(lengths, default=0) > 2 * FRAME_ROWS * (self._length + _ROW_BYTES)
+            or max(sizes, default=0) > MAX_PACK_BYTES
+        ):
+            raise MalformedError("a pack index declares a frame or a pack that is longer than any")
 
     def find(self, digest: bytes) -> IndexRow | None:
-        """The row of ``digest``, or None."""
-        number = bisect_right(self._fence, digest) - 1
-        # Equal digests may straddle a fence: the first row wins, as in encoding order.
-        return self._frame(number).row(digest) if number >= 0 else None
+        """The row of ``digest``, or None. Of several rows the first counts, though writers make none twice."""
+        number = bisect_left(self._fence, digest)
+        row = self._frame(number - 1).find(digest) if number else None
+        if row is None and number < len(self._fence) and self._fence[number] == digest:
+            row = self._frame(number).find(digest)
+        return row
 
     def find_many(self, digests: Iterable[bytes]) -> dict[bytes, IndexRow]:
-        """The rows of those of ``digests`` that are here, each frame being decoded once."""
-        found = {}
-        for digest in sorted(digests):
-            row = self.find(digest)
-            if row is not None:
-                found[digest] = row
-        return found
+        """The rows of those of ``digests`` that are here."""
+        find = self.find
+        return {digest: row for digest in digests if (row := find(digest)) is not None}
 
     def rows(self) -> Iterator[IndexRow]:
-        """Every row, by digest."""
+        """Every row, by digest. Frames are decoded as they come, and not kept."""
         for number in range(len(self._fence)):
-            yield from self._frame(number).rows()
+            frame = self._frames[number] or self._read_frame(number)
+            yield from frame.rows()
 
     def _frame(self, number: int) -> _Frame:
-        frame = self._frames.get(number)
+        frame = self._frames[number]
         if frame is None:
-            start, end = self._starts[number], self._starts[number + 1]
-            frame = self._decode_frame(number, self._read(start, end - start))
-            self._frames[number] = frame
-            if len(self._frames) > _FRAMES_KEPT:
-                self._frames.popitem(last=False)
+            frame = self._frames[number] = self._read_frame(number)
         return frame
 
-    def _decode_frame(self, number: int, packed: bytes) -> _Frame:
+    def _read_frame(self, number: int) -> _Frame:
+        start, end = self._ends[number], self._ends[number + 1]
+        stored = self._start[start:end] if end <= len(self._start) else self._range(start, end - start)
         count = min(FRAME_ROWS, self.row_count - number * FRAME_ROWS)
-        length = self._digest_length
-        body = codec.decompress(packed, count * (length + 17))
-        digests = [body[at : at + length] for at in range(0, length * count, length)]
-        at = length * count
-        columns = [_from_u32(body[at + 4 * count * i : at + 4 * count * (i + 1)]) for i in range(4)]
-        flags = body[at + 16 * count :]
-        frame = _Frame(digests, columns[0], columns[1], columns[2], columns[3], flags)
-        ordinals, offsets, stored, raw = columns
-        if (
-            digests[0] != self._fence[number]
-            or max(ordinals) >= len(self.packs)
-            or max(offsets) > MAX_PACK_BYTES
-            or max(stored) > MAX_PACK_BYTES
-            or max(raw) > MAX_ENTRY_BYTES
-            or flags.translate(None, b"\0\1\2\3")
-            or not all(map(le, digests, islice(digests, 1, None)))
-        ):
-            raise MalformedError("a pack index has rows that contradict it")
-        return frame
+        content = codec.decompress(stored, count * (self._length + _ROW_BYTES))
+        if not content.startswith(self._fence[number]):
+            raise MalformedError(
+                f"frame {number} of a pack index does not start with the digest that its head gives"
+            )
+        return _Frame(content, count, self._length, self.packs)
+
+    def _range(self, start: int, length: int) -> bytes:
+        data = self._read(start, length)
+        if len(data) != length:
+            raise MalformedError(f"a pack index ends after {start + len(data):,} bytes, which it should not")
+        return data
 
 
 class _Frame:
-    """Decoded columns, and the number of each digest's first row."""
+    """Up to 4,096 rows as columns, found by the first eight bytes of their digests."""
 
-    __slots__ = ("_columns", "_numbers", "_digests")
+    __slots__ = ("_columns", "_digests", "_length", "_packs", "_prefixes")
 
-    def __init__(self, digests: list[bytes], *columns: Sequence[int]) -> None:
-        self._digests = digests
-        self._columns = columns
-        self._numbers = dict(zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True))
+    def __init__(self, content: bytes, count: int, length: int, packs: list[tuple[bytes, int]]) -> None:
+        at = count * length
+        view = memoryview(content)
+        ordinals, offsets, stored, raw = (
+            decode_integers("I", view[start : start + 4 * count])
+            for start in range(at, at + 16 * count, 4 * count)
+        )
+        flags = content[at + 16 * count :]
+        self._columns = ordinals, offsets, stored, raw, flags
+        self._digests = content[:at]
+        self._length = length
+        self._packs = packs
+        self._prefixes = decode_prefixes(view[:at], length)
+        prefixes = self._prefixes.tolist()
+        if flags.translate(None, _FLAGS) or prefixes != sorted(prefixes):
+            raise MalformedError("a pack index has rows that are not sorted, or of an unknown form or codec")
 
-    def row(self, digest: bytes) -> IndexRow | None:
-        number = self._numbers.get(digest)
-        if number is None:
-            return None
-        ordinals, offsets, stored, raw, flags = self._columns
-        return digest, ordinals[number], offsets[number], stored[number], raw[number], flags[number]
+    def find(self, digest: bytes) -> IndexRow | None:
+        """The first row of ``digest``, or None."""
+        prefix = int.from_bytes(digest[:8], "big")
+        prefixes, length = self._prefixes, self._length
+        number = bisect_left(prefixes, prefix)
+        while number < len(prefixes) and prefixes[number] == prefix:
+            if self._digests[number * length : (number + 1) * length] == digest:
+                return self._row(number, digest)
+            number += 1
+        return None
 
     def rows(self) -> Iterator[IndexRow]:
-        ordinals, offsets, stored, raw, flags = self._columns
-        return zip(self._digests, ordinals, offsets, stored, raw, flags, strict=True)
+        """Every row."""
+        digests = decode_digests(memoryview(self._digests), self._length)
+        return map(self._row, range(len(digests)), digests)
 
-
-def _u32(values: Iterable[int]) -> bytes:
-    column = array("I", values)
-    if _BIG_ENDIAN:
-        column.byteswap()
-    return column.tobytes()
-
-
-def _from_u32(data: bytes) -> array[int]:
-    column = array("I")
-    column.frombytes(data)
-    if _BIG_ENDIAN:
-        column.byteswap()
-    return column
+    def _row(self, number: int, digest: bytes) -> IndexRow:
+        ordinals, offsets, stored_lengths, raw_lengths, flags = self._columns
+        ordinal, offset = ordinals[number], offsets[number]
+        stored, raw = stored_lengths[number], raw_lengths[number]
+        if (
+            ordinal >= len(self._packs)
+            or offset < HEADER_BYTES
+            or offset + stored > self._packs[ordinal][1]
+            or not stored <= raw <= MAX_ENTRY_BYTES
+        ):
+            raise MalformedError(
+                f"a pack index says of {digest.hex()} that it lies where no pack can hold it"
+            )
+        return digest, ordinal, offset, stored, raw, flags[number]

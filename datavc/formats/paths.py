@@ -1,41 +1,58 @@
-"""Paths of user files: bytes inside, text at the edges, and a spelling for messages that hides nothing."""
+"""Paths of user files: bytes inside, text at the edges, and a spelling for messages that hides nothing.
+
+Which names a checkout may write is decided in ``datavc/workspace/safepath.py``.
+"""
 
 from __future__ import annotations
 
-import os
+from datavc.errors import MalformedError
 
 
 def show(path: bytes) -> str:
-    r"""``path`` for people: printable text as it is, everything else as ``\xNN``, a backslash as ``\\``."""
+    r"""``path`` for people: printable text as it is, every byte of anything else as ``\xNN``, a backslash as ``\\``.
+
+    No two paths look the same, and none can move the cursor, or turn the direction of the text.
+    """
     text = path.decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:
         return text
-    shown = []
-    for character in text:
-        if character == "\\":
-            shown.append("\\\\")
-        elif character.isprintable():
-            shown.append(character)
-        else:
-            shown.extend(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
-    return "".join(shown)
+    return "".join(map(_show_character, text))
+
+
+def _show_character(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def to_text(path: bytes) -> str:
-    """``path`` as str, undecodable bytes as lone surrogates: the inverse of :func:`from_text`."""
+    """``path`` as JSON and TOML keep it: bytes that are no UTF-8 become lone surrogates, whatever the locale."""
     return path.decode("utf-8", "surrogateescape")
 
 
 def from_text(text: str) -> bytes:
-    """The bytes that :func:`to_text` turned into ``text``."""
-    return text.encode("utf-8", "surrogateescape")
+    """The path that :func:`to_text` made ``text`` of.
 
-
-def is_inside(path: bytes, folder: bytes) -> bool:
-    """Whether ``path`` is ``folder`` or lies below it; the empty folder holds everything."""
-    return not folder or path == folder or path.startswith(folder + b"/")
+    Raises:
+        MalformedError: it makes that text of no path.
+    """
+    try:
+        path = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        path = b""
+    if to_text(path) != text:
+        raise MalformedError(f"{text[:80]!a} is not the one spelling of any path")
+    return path
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
-    """The folder that holds ``path`` (empty at the top), and its last name."""
-    return os.path.split(path)
+    """The folder that holds ``path``, empty at the top, and the last name."""
+    folder, _, name = path.rpartition(b"/")
+    return folder, name
+
+
+def is_inside(path: bytes, folder: bytes) -> bool:
+    """Whether ``path`` is ``folder`` or lies below it. Everything lies below the empty folder."""
+    return not folder or path == folder or path.startswith(folder + b"/")
