@@ -1,6 +1,7 @@
-"""Real file systems of other kinds, each in an image file behind a loop device: what a test on ext4 alone would never see.
+"""Real file systems of other kinds, each in an image file behind a loop device.
 
-They need Linux, root, the mkfs program and a kernel that knows them; where one is missing the test is skipped and says which.
+They show what a test on ext4 alone would never see. They need Linux, root, the mkfs program and a kernel that
+knows them; where one of these is missing the test is skipped and says which.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import pytest
 
 MIB = 1 << 20
 
-# By name: the mkfs command before the image's path, mount options, the smallest size in bytes that mkfs takes.
+# By name: the mkfs command before the image's path, mount options, the smallest size in bytes that mkfs
+# takes.
 _KINDS: dict[str, tuple[list[str], str, int]] = {
     "xfs": (["mkfs.xfs", "-q", "-f", "-m", "reflink=1"], "loop", 300 * MIB),
     "btrfs": (["mkfs.btrfs", "-q", "-f"], "loop", 128 * MIB),
@@ -32,8 +34,8 @@ _KINDS: dict[str, tuple[list[str], str, int]] = {
 def loop_filesystem(kind: str, tmp_path: Path, size: int = 0) -> Iterator[Path]:
     """The top folder of a new, empty file system of that kind, of ``size`` bytes or the smallest possible.
 
-    Skips the test, with the reason, where it cannot be had. Unmounted and deleted at the end, whatever happens. On
-    "ext4-casefold" the folder that is given has the casefold attribute.
+    Skips the test, with the reason, where it cannot be had. Unmounted and deleted at the end, whatever
+    happens. On "ext4-casefold" the folder that is given has the casefold attribute.
     """
     command, options, least = _KINDS[kind]
     _need(kind, sys.platform == "linux", "loop devices are Linux's")
@@ -67,7 +69,8 @@ def _casefolded(kind: str, top: Path) -> Path:
 def _unmount(top: Path) -> None:
     done = subprocess.run(["umount", str(top)], capture_output=True, text=True)
     if done.returncode != 0:
-        # A process still has a file open there: take it out of sight now, the kernel detaches it when that ends.
+        # A process still has a file open there: take it out of sight now, the kernel detaches it when that
+        # ends.
         subprocess.run(["umount", "--lazy", str(top)], check=True)
         raise RuntimeError(f"{top} was still in use: {done.stderr.strip()}")
 

@@ -34,10 +34,11 @@ FolderPlace = int | str | bytes | os.PathLike[str]
 # Spellings that reach .git or .datavc on some file system that people mount, once `_fold` took care of case
 # and Unicode. NTFS drops dots and spaces at the end, ":" begins a stream (".git::$INDEX_ALLOCATION" is the
 # folder itself), "git~1" is the short name of ".git" there and on vfat, and "\" is a separator to Windows
-# (git: is_ntfs_dotgit in path.c, and fsck.c). Other names with a backslash are legal: systemd's units have
-# them.
+# (git: is_ntfs_dotgit in path.c, and fsck.c). To git, bytes that are no UTF-8 end a name. Other names with a
+# backslash are legal: systemd's units have them.
 _TAKEN = re.compile(
-    r"(?:\A|\\)(?:(?P<git>\.git|git~[1-9])|\.datavc|datavc~[1-9])[. ]*(?:[\\:]|\Z)|\A(?P<tmp>\.datavc-tmp-)"
+    r"(?:\A|\\)(?:(?P<git>\.git|git~[1-9])|\.datavc|datavc~[1-9])[. ]*(?:[\\:\udc80-\udcff]|\Z)"
+    r"|\A(?P<tmp>\.datavc-tmp-)"
 )
 # At least one of these is in the lower-cased block "\0name\0name\0" where an ASCII name is refused. Nine
 # searches at the speed of memmem beat one regular expression: 100,000 names in 17 ms.
@@ -221,9 +222,10 @@ def _open_below(fd: int, path: Sequence[bytes], create: bool) -> int:
                 ) from None
             with _naming(where):
                 raise
-        with _naming(where), contextlib.suppress(FileExistsError):
+        # The folder itself may be gone (FileNotFoundError), or the new one be there already.
+        with _naming(where), contextlib.suppress(FileExistsError, FileNotFoundError):
             os.mkdir(name, dir_fd=fd)
-    raise ConflictError(f"{show(where)} is made and removed by another program at the same time")
+    raise ConflictError(f"{show(where)} is being changed by another program")
 
 
 @contextlib.contextmanager
