@@ -1,0 +1,46 @@
+"""``du``: how large datasets and the folders in them are, from trees alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from datavc.formats.tree import FOLDER, Entry
+from datavc.operations.listing import datasets_in, find_entry
+from datavc.operations.steps.trees import TreeSource, entries
+from datavc.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A dataset, or a folder in one: bytes and files below it."""
+
+    path: bytes
+    size: int
+    files: int
+
+
+def du(repo: Repo, paths: list[bytes], *, depth: int = 0) -> list[Usage]:
+    """The datasets (or folders in them) that ``paths`` name or hold, and the folders in them ``depth`` levels deep.
+
+    Raises:
+        NotFoundError: nothing has that path. ObjectNotFound: a tree is missing.
+    """
+    rows: list[Usage] = []
+    for path in paths or [repo.root_bytes]:
+        inside = datasets_in(repo, path)
+        if inside and not depth:
+            rows += [Usage(found.path, found.pointer.size, found.pointer.files) for found in inside]
+            continue
+        for place in [repo.root_bytes + b"/" + found.path for found in inside] or ([path] if paths else []):
+            _, trees, _, entry = find_entry(repo, place)
+            rows += _usage(trees, repo.relative(place), entry, depth)
+    return rows
+
+
+def _usage(trees: TreeSource, path: bytes, entry: Entry, depth: int) -> Iterator[Usage]:
+    yield Usage(path, entry.size, entry.count)
+    if depth and entry.kind == FOLDER:
+        for row in entries(trees.tree(entry.digest)):
+            if row.kind == FOLDER:
+                yield from _usage(trees, path + b"/" + row.name, row, depth - 1)

@@ -1,0 +1,53 @@
+"""What ``ls``, ``du`` and ``cat`` share: finding an entry of a dataset from its trees alone."""
+
+from __future__ import annotations
+
+from datavc.errors import NotFoundError, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.paths import is_inside, show
+from datavc.formats.tree import Entry
+from datavc.operations.steps.examine import base_trees
+from datavc.operations.steps.trees import TreeSource
+from datavc.operations.steps.versions import find_version, is_digest
+from datavc.repo import Dataset, Repo
+
+
+def find_entry(repo: Repo, path: bytes) -> tuple[Dataset, TreeSource, bytes, Entry]:
+    """The dataset that the absolute ``path`` is or lies in, its trees, the path inside it, and the entry there.
+
+    Raises:
+        NotFoundError: no dataset has that path. ObjectNotFound: a tree is missing.
+    """
+    relative = repo.relative(path)
+    dataset = repo.owner(relative, repo.datasets())
+    if dataset is None:
+        raise NotFoundError(f"{show(relative)} is in no dataset", "datavc ls")
+    trees = base_trees(repo, (dataset.digest, dataset.pointer.kind))
+    inner = relative[len(dataset.path) + 1 :]
+    entry = trees.entry_at(inner, relative.rpartition(b"/")[2])
+    if entry is None:
+        raise NotFoundError(f"{show(relative)} is not in the dataset {show(dataset.path)}", f"datavc ls {show(dataset.path)}")
+    if not inner and trees.kind != 3:
+        entry = entry._replace(size=dataset.pointer.size)
+    return dataset, trees, inner, entry
+
+
+def find_digest(repo: Repo, text: str) -> tuple[TreeSource, Entry]:
+    """The trees and the entry of a version in the cache that is named by its digest.
+
+    Raises:
+        UsageError: ``text`` is no digest. NotFoundError: the cache has no such version.
+    """
+    if not is_digest(text):
+        raise UsageError(f"{text!r} is no digest")
+    root = find_version(repo, text)
+    trees = base_trees(repo, (Digest(root.digest.algorithm, root.digest.raw), root.kind))
+    entry = trees.entry_at(b"", root.path.rpartition(b"/")[2])
+    assert entry is not None
+    return trees, entry._replace(size=root.size)
+
+
+def datasets_in(repo: Repo, path: bytes) -> list[Dataset]:
+    """The datasets at or below the absolute ``path``."""
+    relative = repo.relative(path)
+    return [dataset for dataset in repo.datasets() if is_inside(dataset.path, relative)]

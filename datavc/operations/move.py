@@ -1,0 +1,90 @@
+"""``move``: give a dataset another path. Nothing is read or stored again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from datavc.durable import fsync_folder, remove_durably, storage_errors, write_durably
+from datavc.errors import ConflictError, NotFoundError
+from datavc.formats.paths import show, to_text
+from datavc.formats.pointer import format_pointer
+from datavc.operations.steps.refusing import refuse_hopeless
+from datavc.repo import POINTER_SUFFIX, Repo
+
+
+@dataclass(frozen=True, slots=True)
+class MoveResult:
+    """Where the dataset was and is, and the paths to give to ``git add``."""
+
+    old: bytes
+    new: bytes
+    git_add: list[str]
+
+
+def move(repo: Repo, old: bytes, new: bytes) -> MoveResult:
+    """Move the dataset at the absolute path ``old``: data, pointer, ignore line and workspace state. As in ``mv``, a
+    ``new`` that is a folder (and no dataset) takes it in.
+
+    Raises:
+        NotFoundError: there is no such dataset. ConflictError: something stands at the new place.
+    """
+    with repo.lock("move"):
+        source = repo.relative(old)
+        pointer = repo.read_pointer(source)
+        if pointer is None:
+            raise NotFoundError(f"{show(source)} is no dataset", "datavc status")
+        target = repo.relative(new)
+        if repo.absolute(target).is_dir() and repo.read_pointer(target) is None:
+            target = (target + b"/" if target else b"") + source.rpartition(b"/")[2]
+        _refuse(repo, source, target)
+        folder, _, name = target.rpartition(b"/")
+        if repo.git is not None:
+            from datavc.git.ignorefile import ignore_names
+
+            with storage_errors(repo.absolute(folder)):
+                repo.absolute(folder).mkdir(parents=True, exist_ok=True)
+            ignore_names(repo.absolute(folder), [name])
+        state = repo.read_state(source)
+        repo.write_state(replace(state, path=target))
+        write_durably(repo.absolute(target + POINTER_SUFFIX), format_pointer(pointer))
+        _move_data(repo, source, target)
+        remove_durably(repo.absolute(source + POINTER_SUFFIX))
+        repo.drop_state(source)
+        return MoveResult(source, target, _git_paths(repo, source, target))
+
+
+def _refuse(repo: Repo, source: bytes, target: bytes) -> None:
+    for path in (target, target + POINTER_SUFFIX):
+        if os.path.lexists(repo.absolute(path)):
+            raise ConflictError(f"{show(path)} exists already", "move it away first, or choose another name")
+    if target.startswith(source + b"/"):
+        raise ConflictError(f"{show(source)} cannot be moved into itself")
+    owner = repo.owner(target, repo.datasets())
+    if owner is not None:
+        raise ConflictError(f"{show(target)} lies in the dataset {show(owner.path)}", "choose a place outside of it")
+    refuse_hopeless(repo, target, has_pointer=True)
+
+
+def _move_data(repo: Repo, source: bytes, target: bytes) -> None:
+    place = repo.absolute(target)
+    with storage_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(repo.absolute(source)):
+            os.rename(repo.absolute(source), place)
+            fsync_folder(place.parent)
+            fsync_folder(repo.absolute(source).parent)
+
+
+def _git_paths(repo: Repo, source: bytes, target: bytes) -> list[str]:
+    if repo.git is None:
+        return []
+    from datavc.git.ignorefile import unignore_names
+
+    paths = []
+    for path in (source, target):
+        folder, _, name = path.rpartition(b"/")
+        if path == source:
+            unignore_names(repo.absolute(folder), [name])
+        paths += [path + POINTER_SUFFIX, folder + b"/.gitignore" if folder else b".gitignore"]
+    return list(dict.fromkeys(map(to_text, paths)))
