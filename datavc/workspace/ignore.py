@@ -69,35 +69,36 @@ class IgnoreRules:
     """The rules of several `.datavcignore` files. True in a condition where there is any rule."""
 
     def __init__(self, text_by_folder: Mapping[bytes, bytes]) -> None:
-        """``text_by_folder``: what the files hold, by their folder's path from the repo's root (b"" for the
-        root).
-        """
+        """``text_by_folder``: what each file holds, by its folder's path from the repo's root (b"" for that)."""
         self._files: dict[bytes, _RuleFile] = {}
         for folder, text in text_by_folder.items():
             if rules := tuple(_parse(text)):
                 self._files[folder] = _rule_file(folder, rules)
-        self._verdicts: dict[bytes, bool] = {b"": False}
-        self._chains: dict[bytes, tuple[_RuleFile, ...]] = {}
+        # Of each folder met: whether it is ignored, and the files whose rules count in it, the nearest first.
+        self._known: dict[bytes, tuple[bool, tuple[_RuleFile, ...]]] = {}
+        self._known[b""] = (False, tuple(self._files[folder] for folder in self._files if not folder))
 
     def __bool__(self) -> bool:
         return bool(self._files)
 
     def for_dataset(self, path: bytes) -> IgnoreRules | None:
-        """The rules that count inside the dataset ``path``: those of the folders above it; None where there
-        are none.
+        """The rules that count inside the dataset ``path``: those of folders above it; None without any.
 
         The dataset itself and what is above it are not ignored, since it was named. A `.datavcignore` in it
         is data.
         """
-        chosen = IgnoreRules({})
         above = path.rpartition(b"/")[0]
-        chosen._files = {
+        files = {
             folder: rules
             for folder, rules in self._files.items()
             if not folder or (above + b"/").startswith(folder + b"/")
         }
-        chosen._verdicts[path] = False
-        return chosen if chosen else None
+        if not files:
+            return None
+        chosen = IgnoreRules({})
+        chosen._files = files
+        chosen._known[path] = (False, tuple(files[folder] for folder in sorted(files, key=len, reverse=True)))
+        return chosen
 
     def ignored(self, path: bytes, is_folder: bool) -> bool:
         """Whether ``path``, relative to the repo's root, is left out.
@@ -107,48 +108,38 @@ class IgnoreRules:
         if not self._files:
             return False
         parent, _, name = path.rpartition(b"/")
-        verdict = self._verdicts.get(parent)
-        if verdict is None:
-            verdict = self._folder_ignored(parent)
-        return verdict or self._last_word(path, parent, name, is_folder)
+        known = self._known.get(parent) or self._look_at(parent)
+        return known[0] or _last_word(known[1], path, name, is_folder)
 
-    def _folder_ignored(self, folder: bytes) -> bool:
+    def _look_at(self, folder: bytes) -> tuple[bool, tuple[_RuleFile, ...]]:
+        """Fill in what is known of ``folder`` and those above it. No recursion: paths may be deep."""
         unknown = []
-        while (verdict := self._verdicts.get(folder)) is None:
+        while (known := self._known.get(folder)) is None:
             unknown.append(folder)
             folder = folder.rpartition(b"/")[0]
         for folder in reversed(unknown):
-            parent, _, name = folder.rpartition(b"/")
-            verdict = verdict or self._last_word(folder, parent, name, True)
-            self._verdicts[folder] = verdict
-        return verdict
-
-    def _last_word(self, path: bytes, parent: bytes, name: bytes, is_folder: bool) -> bool:
-        chain = self._chains.get(parent)
-        if chain is None:
-            chain = self._chains[parent] = tuple(self._find_chain(parent))
-        for rules in chain:
-            relative = path[rules.skip :]
-            if not (
-                (rules.any_name is not None and rules.any_name.match(name))
-                or (rules.any_path is not None and rules.any_path.match(relative))
-            ):
-                continue
-            for rule in rules.last_first:
-                if rule.folders_only and not is_folder:
-                    continue
-                if rule.match.match(name if rule.by_name else relative):
-                    return not rule.negative
-        return False
-
-    def _find_chain(self, folder: bytes) -> Iterator[_RuleFile]:
-        """The files whose rules count in ``folder``, the nearest first."""
-        while True:
+            ignored, files = known
+            ignored = ignored or _last_word(files, folder, folder.rpartition(b"/")[2], True)
             if folder in self._files:
-                yield self._files[folder]
-            if not folder:
-                return
-            folder = folder.rpartition(b"/")[0]
+                files = (self._files[folder], *files)
+            known = self._known[folder] = (ignored, files)
+        return known
+
+
+def _last_word(files: tuple[_RuleFile, ...], path: bytes, name: bytes, is_folder: bool) -> bool:
+    for rules in files:
+        relative = path[rules.skip :]
+        if not (
+            (rules.any_name is not None and rules.any_name.match(name))
+            or (rules.any_path is not None and rules.any_path.match(relative))
+        ):
+            continue
+        for rule in rules.last_first:
+            if rule.folders_only and not is_folder:
+                continue
+            if rule.match.match(name if rule.by_name else relative):
+                return not rule.negative
+    return False
 
 
 def _rule_file(folder: bytes, rules: tuple[_Rule, ...]) -> _RuleFile:
