@@ -69,7 +69,7 @@ class IgnoreRules:
     """The rules of several `.datavcignore` files. True in a condition where there is any rule."""
 
     def __init__(self, text_by_folder: Mapping[bytes, bytes]) -> None:
-        """``text_by_folder``: what each file holds, by its folder's path from the repo's root (b"" for that)."""
+        """``text_by_folder``: their contents by folder, relative to the repo's root."""
         self._files: dict[bytes, _RuleFile] = {}
         for folder, text in text_by_folder.items():
             if rules := tuple(_parse(text)):
