@@ -11,9 +11,9 @@ columns, 41 bytes a row where a dict takes 166, so that all 256 of a full index 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
+from itertools import accumulate, compress, islice
 from operator import le, lt
 
 import xxhash
@@ -51,6 +51,9 @@ _MAX_HEAD_BYTES = (
 )
 # zstd adds less than one byte in 256 to what it cannot compress.
 _MAX_STORED_HEAD_BYTES = _MAX_HEAD_BYTES + (_MAX_HEAD_BYTES >> 8) + 64
+# Looking for more than one row in so many, going through all of them in C is faster than as many searches.
+_SCAN_FROM_ONE_IN = 8
+_decode_prefix = struct.Struct(">Q").unpack_from
 # The first read: all of a small index, the head of any other (6 KiB for a full one of 100 packs), and one request.
 _FIRST_READ_BYTES = 64 << 10
 
@@ -154,23 +157,31 @@ class PackIndexReader:
             raise MalformedError("a pack index declares a frame or a pack that is longer than any")
 
     def find(self, digest: bytes) -> IndexRow | None:
-        """The row of ``digest``, or None. Of several rows the first counts, though writers make none twice."""
-        number = bisect_left(self._fence, digest)
-        row = self._frame(number - 1).find(digest) if number else None
-        if row is None and number < len(self._fence) and self._fence[number] == digest:
-            row = self._frame(number).find(digest)
-        return row
+        """The row of ``digest``, or None."""
+        number = bisect_right(self._fence, digest) - 1
+        if number < 0:
+            return None
+        return (self._frames[number] or self._frame(number)).find(digest)
 
     def find_many(self, digests: Iterable[bytes]) -> dict[bytes, IndexRow]:
         """The rows of those of ``digests`` that are here."""
-        find = self.find
-        return {digest: row for digest in digests if (row := find(digest)) is not None}
+        wanted = digests if isinstance(digests, Set) else set(digests)
+        found: dict[bytes, IndexRow] = {}
+        if len(wanted) * _SCAN_FROM_ONE_IN < self.row_count:
+            find = self.find
+            for digest in wanted:
+                row = find(digest)
+                if row is not None:
+                    found[digest] = row
+        else:
+            for number in range(len(self._fence)):
+                found.update(self._frame(number).intersection(wanted))
+        return found
 
     def rows(self) -> Iterator[IndexRow]:
         """Every row, by digest. Frames are decoded as they come, and not kept."""
         for number in range(len(self._fence)):
-            frame = self._frames[number] or self._read_frame(number)
-            yield from frame.rows()
+            yield from (self._frames[number] or self._read_frame(number)).rows()
 
     def _frame(self, number: int) -> _Frame:
         frame = self._frames[number]
@@ -187,7 +198,7 @@ class PackIndexReader:
             raise MalformedError(
                 f"frame {number} of a pack index does not start with the digest that its head gives"
             )
-        return _Frame(content, count, self._length, self.packs)
+        return _Frame(content, count, self._length, len(self.packs))
 
     def _range(self, start: int, length: int) -> bytes:
         data = self._read(start, length)
@@ -199,9 +210,9 @@ class PackIndexReader:
 class _Frame:
     """Up to 4,096 rows as columns, found by the first eight bytes of their digests."""
 
-    __slots__ = ("_columns", "_digests", "_length", "_packs", "_prefixes")
+    __slots__ = ("_columns", "_digests", "_length", "_prefixes")
 
-    def __init__(self, content: bytes, count: int, length: int, packs: list[tuple[bytes, int]]) -> None:
+    def __init__(self, content: bytes, count: int, length: int, packs: int) -> None:
         at = count * length
         view = memoryview(content)
         ordinals, offsets, stored, raw = (
@@ -212,39 +223,39 @@ class _Frame:
         self._columns = ordinals, offsets, stored, raw, flags
         self._digests = content[:at]
         self._length = length
-        self._packs = packs
         self._prefixes = decode_prefixes(view[:at], length)
         prefixes = self._prefixes.tolist()
-        if flags.translate(None, _FLAGS) or prefixes != sorted(prefixes):
-            raise MalformedError("a pack index has rows that are not sorted, or of an unknown form or codec")
+        if (
+            flags.translate(None, _FLAGS)
+            or max(ordinals) >= packs
+            or max(offsets) > MAX_PACK_BYTES
+            or max(stored) > MAX_ENTRY_BYTES
+            or max(raw) > MAX_ENTRY_BYTES
+            or prefixes != sorted(prefixes)
+        ):
+            raise MalformedError("a pack index has rows that are not sorted, or that no pack can hold")
 
     def find(self, digest: bytes) -> IndexRow | None:
-        """The first row of ``digest``, or None."""
-        prefix = int.from_bytes(digest[:8], "big")
+        """The row of ``digest``, or None."""
         prefixes, length = self._prefixes, self._length
+        (prefix,) = _decode_prefix(digest)
         number = bisect_left(prefixes, prefix)
         while number < len(prefixes) and prefixes[number] == prefix:
             if self._digests[number * length : (number + 1) * length] == digest:
-                return self._row(number, digest)
+                ordinals, offsets, stored, raw, flags = self._columns
+                return digest, ordinals[number], offsets[number], stored[number], raw[number], flags[number]
             number += 1
         return None
 
+    def intersection(self, wanted: Container[bytes]) -> Iterator[tuple[bytes, IndexRow]]:
+        """The rows whose digests are ``wanted``, each behind its digest."""
+        digests = decode_digests(memoryview(self._digests), self._length)
+        hits = list(map(wanted.__contains__, digests))
+        found = list(compress(digests, hits))
+        return zip(
+            found, zip(found, *(compress(column, hits) for column in self._columns), strict=True), strict=True
+        )
+
     def rows(self) -> Iterator[IndexRow]:
         """Every row."""
-        digests = decode_digests(memoryview(self._digests), self._length)
-        return map(self._row, range(len(digests)), digests)
-
-    def _row(self, number: int, digest: bytes) -> IndexRow:
-        ordinals, offsets, stored_lengths, raw_lengths, flags = self._columns
-        ordinal, offset = ordinals[number], offsets[number]
-        stored, raw = stored_lengths[number], raw_lengths[number]
-        if (
-            ordinal >= len(self._packs)
-            or offset < HEADER_BYTES
-            or offset + stored > self._packs[ordinal][1]
-            or not stored <= raw <= MAX_ENTRY_BYTES
-        ):
-            raise MalformedError(
-                f"a pack index says of {digest.hex()} that it lies where no pack can hold it"
-            )
-        return digest, ordinal, offset, stored, raw, flags[number]
+        return zip(decode_digests(memoryview(self._digests), self._length), *self._columns, strict=True)

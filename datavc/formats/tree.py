@@ -102,9 +102,14 @@ def encode_tree(tree: Tree) -> bytes:
     count = len(tree.names)
     if not count == len(tree.kinds) == len(tree.sizes) == len(tree.counts) == len(tree.digests):
         raise MalformedError("a tree has columns of different lengths")
-    if not set(compress(tree.counts, tree.kinds.translate(_IS_NO_FOLDER))) <= {1}:
+    # Without folders all counts are 1, which is 20 times as fast to see.
+    if tree.counts.count(1) < count and not set(
+        compress(tree.counts, tree.kinds.translate(_IS_NO_FOLDER))
+    ) <= {1}:
         raise MalformedError("a tree counts more or less than one file for an entry that is no folder")
     joined_names, joined_digests = b"\0".join(tree.names), b"".join(tree.digests)
+    if joined_names.count(b"\0") != max(count - 1, 0):
+        raise MalformedError("a tree has a name with a NUL in it")
     if not are_digests(tree.digests, joined_digests, ALGORITHMS[tree.algorithm].length):
         raise MalformedError(f"a tree has a digest that is none of {tree.algorithm}")
     folder_counts = list(compress(tree.counts, tree.kinds.translate(_IS_FOLDER)))
@@ -152,12 +157,13 @@ def decode_tree(data: bytes, algorithm: str) -> Tree:
             f"a tree of {len(data):,} bytes cannot have {count:,} entries, {folders:,} of them folders"
         )
     joined_names = data[names_at:]
-    if not count and joined_names:
-        raise MalformedError("a tree without entries goes on after its end")
+    names = joined_names.split(b"\0") if count else []
+    if len(names) != count or (joined_names and not count):
+        raise MalformedError(f"a tree of {count:,} entries has another number of names")
     view = memoryview(data)
     tree = Tree(
         algorithm,
-        joined_names.split(b"\0") if count else [],
+        names,
         kinds,
         decode_integers("Q", view[sizes_at:counts_at]),
         _spread_counts(kinds, decode_integers("Q", view[counts_at:digests_at])),
@@ -188,8 +194,6 @@ def _check(tree: Tree, joined_names: bytes) -> None:
     names = tree.names
     if tree.kinds.translate(None, _ALL_KINDS):
         raise MalformedError("a tree has an entry of a kind that does not exist")
-    if joined_names.count(b"\0") != max(len(names) - 1, 0):
-        raise MalformedError("a tree has another number of names than of entries")
     if b"/" in joined_names or _has_long_name(joined_names):
         raise MalformedError(f"a tree has a name with a slash in it, or longer than {MAX_NAME_BYTES:,} bytes")
     if not all(map(lt, names, islice(names, 1, None))):
