@@ -1,0 +1,99 @@
+"""``datavc add``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datavc.cli.options import DryRun, Json, Paths
+from datavc.cli.render import (
+    count,
+    files_and_bytes,
+    from_here,
+    human_size,
+    next_command,
+    print_json,
+    shell_word,
+    show_path,
+    talk,
+)
+from datavc.cli.session import current
+
+if TYPE_CHECKING:
+    from datavc.operations.add import AddedDataset, AddResult
+    from datavc.repo import Repo
+
+
+def add(
+    paths: Paths = None,
+    update: Annotated[bool, typer.Option("-u", "--update", help="Add every modified dataset")] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Record over a pointer that moved")] = False,
+    stage: Annotated[bool, typer.Option("--stage", help="Run the git add line too")] = False,
+    rehash: Annotated[bool, typer.Option("--rehash", help="Read every file, trust no time stamp")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Put files or folders into the cache and write their pointers
+
+    The data stays where it is; a small pointer beside it is what goes into git. A path inside a dataset updates that
+    part of it. Killed, the same command goes on where it was.
+
+    Examples:
+      datavc add data/train
+      datavc add data/train/cats
+      datavc add -u --stage
+
+    Exit codes: 0 done, 1 refused or failed and nothing recorded, 2 usage, 10 no repository, 11 locked.
+    """
+    from datavc.operations.add import add as add_datasets
+    from datavc.parallel import default_jobs
+    from datavc.repo import Repo
+
+    session = current()
+    repo = Repo.find(session.folder)
+    result = add_datasets(
+        repo,
+        session.absolutes(paths),
+        update_all=update,
+        force=force,
+        stage=stage,
+        rehash=rehash,
+        dry_run=dry_run,
+        jobs=session.jobs or default_jobs(),
+        progress=session.progress,
+    )
+    if json:
+        print_json(result)
+        return
+    for row in result.datasets:
+        print(_sentence(row, dry_run=dry_run))
+    for path, standing in result.skipped:
+        talk(f"{show_path(path)}: {standing}, left alone")
+    if not result.datasets and not result.skipped:
+        talk("nothing was modified")
+    if not dry_run:
+        _say_next(repo, result, staged=stage)
+
+
+def _sentence(row: AddedDataset, *, dry_run: bool) -> str:
+    name = show_path(row.path)
+    if dry_run:
+        return f"{name}: {files_and_bytes(row.new_files, row.new_bytes)} would be read"
+    if row.unchanged:
+        return f"{name}: unchanged, {files_and_bytes(row.files, row.size)}"
+    news = [f"{files_and_bytes(row.new_files, row.new_bytes)} new"]
+    if row.deduplicated_bytes:
+        news.append(f"{human_size(row.deduplicated_bytes)} known already")
+    news.append(f"{human_size(row.stored_bytes)} stored")
+    return f"{name}: {count(row.files, 'file')}, {human_size(row.size)} ({', '.join(news)})"
+
+
+def _say_next(repo: Repo, result: AddResult, *, staged: bool) -> None:
+    if repo.git is None or not any(not row.unchanged for row in result.datasets):
+        return
+    if staged:
+        next_command("git commit")
+        return
+    words = " ".join(shell_word(from_here(repo.root, path)) for path in result.git_add)
+    next_command(f"git add {words}")

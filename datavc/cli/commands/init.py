@@ -1,0 +1,42 @@
+"""``datavc init``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from datavc.cli.render import next_command, talk
+from datavc.cli.session import current
+
+
+def init(
+    hash: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option("--hash", metavar="ALGORITHM", help="xxh128 (default), blake3 or sha256")
+    ] = None,
+    no_git: Annotated[bool, typer.Option("--no-git", help="Set up this folder without git")] = False,
+) -> None:
+    """Make a repository ready for datasets
+
+    Writes datavc.toml, and a line each into .gitattributes and .gitignore. Safe to run again.
+
+    Choose blake3 where others may write to your remotes: xxh128 finds accidents, not forgeries.
+
+    Examples:
+      datavc init
+      datavc init --hash blake3
+      datavc init --no-git
+
+    Exit codes: 0 done, 1 failed, 2 usage, 10 no git repository.
+    """
+    from datavc.operations.init import init as initialise
+
+    result = initialise(current().folder, hash=hash, no_git=no_git)
+    if result.created:
+        talk(f"datavc is set up in {result.root}: wrote {', '.join(result.created)}")
+    else:
+        talk(f"datavc was set up in {result.root} already; nothing to change")
+    if result.created and not no_git:
+        next_command(f"git add {' '.join(result.created)} && git commit -m 'Set up datavc'")
+    else:
+        next_command("datavc add PATH")

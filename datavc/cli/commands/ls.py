@@ -1,0 +1,47 @@
+"""``datavc ls``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from datavc.cli.options import Json
+from datavc.cli.render import human_size, print_json, print_table, show_path
+from datavc.cli.session import current
+
+
+def ls(
+    path: Annotated[str | None, typer.Argument(metavar="[PATH]", show_default=False, help="A dataset or a path in it")] = None,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Folders too, all the way down")] = False,
+    long: Annotated[bool, typer.Option("-l", "--long", help="Kind, size, files and digest too")] = False,
+    json: Json = False,
+) -> None:
+    """List datasets and the files in them
+
+    From the pointers and trees alone: nothing of it need be in the workspace.
+
+    Examples:
+      datavc ls
+      datavc ls -l data/train
+      datavc ls -r data/train/cats
+
+    Exit codes: 0 done, 1 no such path, 10 no repository.
+    """
+    from datavc.operations.ls import ls as list_entries
+    from datavc.operations.steps.versions import is_digest
+    from datavc.repo import Repo
+
+    session = current()
+    repo = Repo.find(session.folder)
+    digest = path if path is not None and is_digest(path) else None
+    place = session.absolute(path) if path is not None and digest is None else None
+    rows = list_entries(repo, place, digest=digest, recursive=recursive)
+    if json:
+        print_json(rows)
+    elif long:
+        cells = [[row.kind, human_size(row.size), f"{row.files:,}", row.digest, show_path(row.path)] for row in rows]
+        print_table(cells, right=(1, 2))
+    else:
+        for row in rows:
+            print(show_path(row.path) + ("/" if row.kind == "folder" else ""))

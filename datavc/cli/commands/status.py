@@ -1,0 +1,94 @@
+"""``datavc status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datavc.cli.options import ExitCode, Json, Paths
+from datavc.cli.render import from_here, human_size, next_command, print_json, shell_word, show_path, styled, talk
+from datavc.cli.session import current
+
+if TYPE_CHECKING:
+    from datavc.operations.status import DatasetStatus
+    from datavc.operations.steps.compare import Change
+    from datavc.repo import Repo
+
+_LETTERS = {"added": "A", "changed": "M", "removed": "D", "renamed": "R"}
+_NEXT = {
+    "modified": "datavc add {path}",
+    "behind": "datavc checkout {path}",
+    "missing": "datavc checkout {path}",
+    "diverged": "datavc checkout --force {path}, or datavc add --force {path}",
+    "checkout unfinished": "datavc checkout {path}",
+    "pointer not committed": "git add {pointer} && git commit",
+    "not in the cache": "datavc add --rehash {path}, where the data is whole",
+}
+
+
+def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False) -> int | None:
+    """Say what state each dataset is in
+
+    clean: as the pointer says. modified: you changed it (datavc add). behind: the pointer changed (datavc checkout).
+    diverged: both did. missing: nothing is there. partial: only parts were checked out. -v lists the paths.
+
+    Examples:
+      datavc status
+      datavc status -v data/train
+      datavc status --json --exit-code
+
+    Exit codes: 0 done, with --exit-code 1 where anything is not clean and 4 on errors, 10 no repository.
+    """
+    from datavc.operations.status import status as look
+    from datavc.parallel import default_jobs
+    from datavc.repo import Repo
+
+    session = current()
+    repo = Repo.find(session.folder)
+    jobs = session.jobs or default_jobs()
+    rows = look(repo, session.absolutes(paths), jobs=jobs, progress=session.progress)
+    if json:
+        print_json(rows)
+    else:
+        for row in rows:
+            _print(repo, row)
+        if not rows:
+            talk("no datasets yet")
+            next_command("datavc add PATH")
+    return 1 if exit_code and not all(row.is_clean for row in rows) else None
+
+
+def _print(repo: Repo, row: DatasetStatus) -> None:
+    path = from_here(repo.root, row.path)
+    style = "green" if row.is_clean else "yellow"
+    counts = ", ".join(
+        f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name)
+    )
+    print(f"{show_path(path)}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
+    if row.partial is not None and current().verbose:
+        print("  checked out: " + ", ".join(show_path(part) for part in row.partial))
+    if current().verbose:
+        for change in sorted([*row.added, *row.changed, *row.removed, *row.renamed], key=lambda item: item.path):
+            print("  " + describe(repo, change))
+    for problem, reason in row.problems:
+        talk(f"  {show_path(problem)} {reason}")
+    hints = (_NEXT[state] for state in row.states if state in _NEXT)
+    hint = next(hints, None)
+    if hint is not None:
+        next_command(hint.format(path=shell_word(path), pointer=shell_word(path + b".datavc")))
+
+
+def describe(repo: Repo, change: Change) -> str:
+    """One changed path as a line: letter, path, sizes."""
+    path = show_path(from_here(repo.root, change.path))
+    letter = _LETTERS[change.status]
+    if change.status == "renamed" and change.old_path is not None:
+        return f"{letter} {show_path(from_here(repo.root, change.old_path))} -> {path}"
+    if change.status == "added":
+        return f"{letter} {path}  {human_size(change.size)}"
+    if change.status == "removed":
+        return f"{letter} {path}  {human_size(change.old_size or 0)}"
+    kinds = "" if change.kind == change.old_kind else f", {change.old_kind} -> {change.kind}"
+    old = "?" if change.old_size is None else human_size(change.old_size)
+    return f"{letter} {path}  {old} -> {human_size(change.size)}{kinds}"
+
+

@@ -1,0 +1,140 @@
+"""Values into text: sizes, counts, paths, words for a shell, tables, JSON. It knows no command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from datavc.cli.session import current
+from datavc.cli.terminal import paint, say
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def human_size(size: int) -> str:
+    """``size`` bytes in the largest unit that leaves at least 1: ``1.5 MiB``."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        # 1023.95 would print as 1024.0.
+        if value < 1023.95 or unit == _UNITS[-1]:
+            return f"{value:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 file``, ``12,345 files``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def files_and_bytes(files: int, size: int) -> str:
+    """``12 files, 1.5 MiB``."""
+    return f"{count(files, 'file')}, {human_size(size)}"
+
+
+def show_path(path: bytes | str) -> str:
+    """A path as one line of printable text."""
+    from datavc.formats.paths import show
+
+    return show(os.fsencode(path))
+
+
+def shell_word(path: bytes | str) -> str:
+    """A path as a word that bash, zsh and fish take for exactly that path, whatever bytes are in it."""
+    raw = os.fsencode(path)
+    text = os.fsdecode(raw)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_ansi_c(byte) for byte in raw) + "'"
+
+
+def _ansi_c(byte: int) -> str:
+    plain = 0x20 <= byte < 0x7F and byte not in b"\\'"
+    return chr(byte) if plain else f"\\{byte:03o}"
+
+
+def from_here(root: os.PathLike[str] | str, path: bytes | str) -> bytes:
+    """``path``, which is relative to ``root``, as seen from the folder that the command works in."""
+    start = os.fsencode(current().folder)
+    return os.path.relpath(os.path.join(os.fsencode(root), os.fsencode(path)), start)
+
+
+def inside(folder: bytes | str, path: bytes | str) -> bytes:
+    """``path`` below ``folder``; an empty ``path`` is the folder itself."""
+    return os.path.join(os.fsencode(folder), os.fsencode(path)) if path else os.fsencode(folder)
+
+
+def styled(text: str, style: str) -> str:
+    """``text`` for standard output, in a style if it is coloured."""
+    return paint(text, style, colour=current().colour)
+
+
+def next_command(command: str) -> None:
+    """Say on standard error what to type next, unless the user wants quiet."""
+    if not current().quiet:
+        sys.stdout.flush()
+        say(f"next: {command}")
+
+
+def talk(sentence: str) -> None:
+    """Say a sentence on standard error, unless the user wants quiet."""
+    if not current().quiet:
+        sys.stdout.flush()
+        say(sentence)
+
+
+def print_table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> None:
+    """Print rows of text in columns two spaces apart; the columns numbered in ``right`` are set to the right."""
+    if not rows:
+        return
+    right = set(right)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def print_json(value: object) -> None:
+    """Print a result as JSON: a list with one line for each item, anything else on one line.
+
+    ASCII only. Bytes that are no UTF-8 come out as lone surrogates (``\\udc80`` to ``\\udcff``), which Python's
+    ``os.fsencode`` turns back.
+    """
+    import json
+
+    encode: Callable[[object], str] = json.JSONEncoder(default=plain, separators=(",", ":")).encode
+    if isinstance(value, list):
+        print("[" + ",\n".join(encode(plain(item)) for item in value) + "]")
+    else:
+        print(encode(plain(value)))
+
+
+def plain(value: object) -> Any:
+    """A result made of dataclasses, named tuples, digests, bytes and paths, made of what JSON knows instead."""
+    import dataclasses
+
+    from datavc.formats.digest import Digest
+
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    if isinstance(value, Digest | os.PathLike):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(item) for name, item in zip(value._fields, value, strict=True)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

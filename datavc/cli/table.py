@@ -1,0 +1,146 @@
+"""The table of commands: all that ``--help``, completion and typo hints need, without importing a command.
+
+The order is that of the help. Tests hold each row against what its module declares.
+"""
+
+from __future__ import annotations
+
+START = "Start"
+WORK = "Work on datasets"
+LOOK = "Look into them"
+CARE = "Look after them"
+GROUPS = (START, WORK, LOOK, CARE)
+
+# What an ARGUMENT column may say besides a list of words: complete paths, or nothing.
+PATHS = "PATHS"
+NOTHING = ""
+
+
+class Command:
+    """One verb.
+
+    ``options`` are separated by spaces; one that takes a value ends in ``=``, with the values to choose from, if there
+    are any, after it, separated by bars. ``arguments`` is PATHS, NOTHING, or words separated by bars. ``plain``
+    commands take their arguments as a list and never load Typer. A class by hand, because importing ``typing`` or
+    ``dataclasses`` costs as much as all else that ``--help`` does.
+    """
+
+    __slots__ = ("arguments", "group", "name", "options", "plain", "summary")
+
+    def __init__(
+        self,
+        name: str,
+        group: str,
+        summary: str,
+        options: str,
+        arguments: str = PATHS,
+        *,
+        plain: bool = False,
+    ) -> None:
+        self.name = name
+        self.group = group
+        self.summary = summary
+        self.options = options
+        self.arguments = arguments
+        self.plain = plain
+
+    @property
+    def module(self) -> str:
+        """The module that holds the function of the same name."""
+        return f"datavc.cli.commands.{self.function}"
+
+    @property
+    def function(self) -> str:
+        return self.name.replace("-", "_")
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            "init",
+            START,
+            "Make a repository ready for datasets",
+            "--hash=xxh128|blake3|sha256 --no-git",
+            NOTHING,
+        ),
+        Command("demo", START, "Play the whole story on generated files", "--keep", NOTHING),
+        Command(
+            "add",
+            WORK,
+            "Put files or folders into the cache and write their pointers",
+            "-u --update -f --force --stage --rehash -n --dry-run --json",
+        ),
+        Command("status", WORK, "Say what state each dataset is in", "--json --exit-code"),
+        Command(
+            "diff",
+            WORK,
+            "Show which files differ from what the pointers say",
+            "--name-only -z --null --json --exit-code",
+        ),
+        Command(
+            "checkout",
+            WORK,
+            "Make the workspace what the pointers say",
+            "-f --force -n --dry-run --json",
+        ),
+        Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
+        Command("move", WORK, "Rename a dataset, its files and its pointer", ""),
+        Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
+        Command("du", LOOK, "Add up how much is in datasets and their folders", "-d --depth= --json"),
+        Command("cat", LOOK, "Write a file of a dataset to standard output", ""),
+        Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
+        Command(
+            "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING
+        ),
+        Command("fsck", CARE, "Check everything in the cache, changing nothing", "--json", NOTHING),
+        Command(
+            "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
+        ),
+    )
+}
+
+ALIASES = {"rm": "remove", "mv": "move"}
+
+# Understood before and after the command; datavc/cli/arguments.py reads them.
+GLOBAL_OPTIONS = (
+    ("-C DIR", "Work as if started in DIR"),
+    ("-q, --quiet", "Say nothing but results, warnings and errors"),
+    ("-v, --verbose", "Say more"),
+    ("-j N, --jobs N", "Use N workers"),
+    ("--color WHEN", "Colours: auto, always or never"),
+    ("-h, --help", "Explain datavc or one command"),
+    ("--version", "Print the version"),
+)
+
+USAGE = "usage: datavc [-C DIR] [-q] [-v] [-j N] [--color WHEN] COMMAND [ARGUMENT]..."
+
+
+def find(word: str) -> Command | None:
+    """The command of that name or alias."""
+    return COMMANDS.get(ALIASES.get(word, word))
+
+
+def nearest(word: str) -> str | None:
+    """The name that was most likely meant by ``word``, if any is near."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, [*COMMANDS, *ALIASES], n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def overview() -> str:
+    """What ``datavc --help`` prints."""
+    names = {alias: name for name, alias in ALIASES.items()}
+    lines = [USAGE, "", "Keep datasets beside git: exact, deduplicated, and as fast as the disk.", ""]
+    for group in GROUPS:
+        lines.append(group)
+        for command in COMMANDS.values():
+            if command.group == group:
+                alias = f" (or {names[command.name]})" if command.name in names else ""
+                lines.append(f"  {command.name:<16}{command.summary}{alias}")
+        lines.append("")
+    lines.append("Options, before or after the command")
+    lines += [f"  {option:<16}{summary}" for option, summary in GLOBAL_OPTIONS]
+    lines += ["", "'datavc COMMAND --help' explains one command, with examples."]
+    return "\n".join(lines)

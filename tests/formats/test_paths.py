@@ -1,0 +1,73 @@
+"""Paths: text and bytes turn into each other without loss, and nothing shown can deceive."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datavc.errors import MalformedError
+from datavc.formats.paths import from_text, is_inside, show, split, to_text
+
+paths = st.binary(max_size=40)
+
+
+@given(paths)
+def test_text_turns_back_into_the_same_path(path):
+    assert from_text(to_text(path)) == path
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udbff", "\udcc3\udca9", "\udc41"])
+def test_text_that_stands_for_no_path_is_refused(text):
+    with pytest.raises(MalformedError, match="not the one spelling"):
+        from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (b"data/train 1/caf\xc3\xa9.jpg", "data/train 1/café.jpg"),
+        (b"", ""),
+        (b"a\nb\tc", r"a\x0ab\x09c"),
+        (b"\x1b[31mred", r"\x1b[31mred"),
+        (b"back\\slash", r"back\\slash"),
+        (b"\\x41", r"\\x41"),
+        (b"latin \xe4", r"latin \xe4"),
+        ("\u202egpj.exe".encode(), r"\xe2\x80\xaegpj.exe"),
+        ("a\u00a0b".encode(), r"a\xc2\xa0b"),
+    ],
+)
+def test_what_cannot_be_printed_is_shown_byte_by_byte(path, shown):
+    assert show(path) == shown
+
+
+@given(paths)
+def test_what_is_shown_is_printable_and_stands_for_one_path(path):
+    shown = show(path)
+    doubled = shown.encode("utf-8").decode("latin-1")  # unicode_escape reads latin-1
+
+    assert shown.isprintable()
+    assert doubled.encode("latin-1").decode("unicode_escape").encode("latin-1") == path
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "inside"),
+    [
+        (b"data/a", b"data", True),
+        (b"data", b"data", True),
+        (b"data/a/b", b"data", True),
+        (b"anything", b"", True),
+        (b"data2", b"data", False),
+        (b"data", b"data/a", False),
+        (b"", b"data", False),
+    ],
+)
+def test_what_is_inside_a_folder(path, folder, inside):
+    assert is_inside(path, folder) is inside
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"), [(b"a/b/c", (b"a/b", b"c")), (b"a", (b"", b"a")), (b"", (b"", b""))]
+)
+def test_a_path_splits_into_its_folder_and_its_name(path, parts):
+    assert split(path) == parts
