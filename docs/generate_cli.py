@@ -58,7 +58,7 @@ They may stand before or after the command, up to `--`.
 def page() -> str:
     """The whole page, as text."""
     options = "\n".join(f"| `{option}` | {meaning} |" for option, meaning in table.GLOBAL_OPTIONS)
-    parts = [_HEAD.format(usage=table.USAGE, options=options, overview="\n".join(_overview()))]
+    parts = [_HEAD.format(usage=table.USAGE, options=options, overview="\n".join(_overview()).rstrip())]
     parts += [_command(command) for command in table.COMMANDS.values()]
     return "\n".join(parts)
 
@@ -84,10 +84,10 @@ def _command(command: table.Command) -> str:
 
     parsed: Any = typer_command(command)
     with parsed.make_context(f"datavc {command.name}", [], resilient_parsing=True) as context:
-        usage = " ".join(parsed.collect_usage_pieces(context))
+        usage = re.sub(r"[{}]", "", " ".join(parsed.collect_usage_pieces(context)))
         rows = [_row(parameter, context) for parameter in parsed.get_params(context)]
     rows = [row for row in rows if row]
-    listed = "\n| | |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
+    listed = "\n| argument, option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
     return f"{title}\n```\ndatavc {command.name} {usage}\n```\n\n{_help(parsed.help or '')}\n{alias}{listed}"
 
 
@@ -98,15 +98,16 @@ def _row(parameter: Any, context: Any) -> str:
     text = (getattr(parameter, "help", None) or "").replace("|", "\\|")
     if parameter.param_type_name == "argument":
         return f"| `{parameter.make_metavar(context)}` | {text} |"
-    value = "" if parameter.is_flag else f" {parameter.make_metavar(context)}"
+    value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-    return f"| `{names}{value}` | {text} |".replace("`|", "` |")
+    return f"| `{names}{value}` | {text} |"
 
 
 def _help(text: str) -> str:
-    """The help as Markdown: paragraphs that keep their lines are examples."""
-    parts = []
-    for paragraph in text.strip().split("\n\n"):
+    """The help as Markdown: paragraphs that keep their lines are examples; the first line gets its full stop."""
+    summary, *paragraphs = text.strip().split("\n\n")
+    parts = [f"{summary}."]
+    for paragraph in paragraphs:
         if paragraph.startswith("\b\n"):
             parts.append(_example(paragraph[2:]))
         else:
