@@ -60,6 +60,7 @@ class Repo:
         self.git = git
         self.private = private
         self.shared = shared
+        self.known_pointers: list[bytes] | None = None
 
     @classmethod
     def find(cls, folder: Path) -> Repo:
@@ -146,6 +147,8 @@ class Repo:
 
     def pointer_paths(self) -> list[bytes]:
         """The paths of all pointers, relative to the root, that git knows or would; without git, all there are."""
+        if self.known_pointers is not None:
+            return self.known_pointers
         if self.git is not None:
             from datavc.git.pointers import list_pointers
 

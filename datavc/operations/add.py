@@ -230,13 +230,12 @@ def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: P
         assert view.pointer is not None and version is not None
         grafting.graft(repo, view, job.part, version)
     place = Place(repo.cache, repo.stat_cache, repo.root_bytes, job.path, current_commit(repo), links_into(repo))
-    before = repo.stat_cache.rows_below(job.path)
     stored = Ingest(place, view.scan, version, jobs=jobs, progress=progress).run()
     complete(repo, view)
     digest = Digest(repo.algorithm, stored.entry.digest)
     changed = _record(repo, view, digest, stored.entry, result)
     if not job.part:
-        repo.stat_cache.write_rows(view.scan.rows(before), drop=view.scan.stale_rows)
+        repo.stat_cache.write_rows(view.scan.changed_rows(), drop=view.scan.stale_rows())
     return _added(job, stored, digest, unchanged=not changed)
 
 

@@ -48,8 +48,8 @@ def status(
         NotFoundError: a path has nothing to do with any dataset.
         MalformedError, ConflictError: a pointer cannot be read, or has merge conflict markers.
     """
-    selected = select(repo, paths)
     uncommitted = uncommitted_pointers(repo)
+    selected = select(repo, paths)
     return [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
 
 

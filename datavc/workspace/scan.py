@@ -11,35 +11,74 @@ from __future__ import annotations
 import os
 import stat
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
 from datavc.formats.digest import ALGORITHMS, hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry, Tree, encode_tree
 from datavc.workspace.ignore import IgnoreRules
-from datavc.workspace.safepath import RESERVED_PREFIX, first_refused
+from datavc.workspace.safepath import RESERVED_PREFIX, first_refused, refused_name
 from datavc.workspace.statcache import FolderRow
 
 _ZEROS = (0, 0, 0, 0)
+_FIELDS = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 # Nanoseconds by which file systems' clocks lag the true time: a tick of 10 ms, or 2 s where times are whole seconds.
 _TICK_NS = 10_000_000
 _COARSE_NS = 2_000_000_000
 
 
-@dataclass(slots=True)
 class Folder:
     """One folder of the workspace, entries sorted by name.
 
     ``stats`` holds four integers per entry: size in bytes, mtime_ns, ctime_ns, inode; zeros for folders. ``digests`` are
-    None where they are not known yet.
+    None where they are not known yet. ``row`` is the row of the stat cache that the folder still equals, if there is one:
+    its digests are unpacked only when somebody asks for them.
     """
 
-    path: bytes
-    names: list[bytes]
-    kinds: bytearray
-    stats: array[int]
-    digests: list[bytes | None]
+    __slots__ = ("_digests", "_length", "kinds", "names", "path", "row", "stats")
+
+    def __init__(
+        self,
+        path: bytes,
+        names: list[bytes],
+        kinds: bytearray,
+        stats: array[int],
+        digests: list[bytes | None] | None,
+    ) -> None:
+        self.path = path
+        self.names = names
+        self.kinds = kinds
+        self.stats = stats
+        self.row: FolderRow | None = None
+        self._digests = digests
+        self._length = 0
+
+    @property
+    def digests(self) -> list[bytes | None]:
+        """The digest of each entry. Whoever changes the list must ask for it anew each time."""
+        if self._digests is None:
+            assert self.row is not None
+            joined, length = self.row.digests, self._length
+            self._digests = [joined[at : at + length] for at in range(0, len(joined), length)]
+            for number, kind in enumerate(self.kinds if FOLDER in self.kinds else b""):
+                if kind == FOLDER:
+                    self._digests[number] = None
+        return self._digests
+
+    @digests.setter
+    def digests(self, digests: list[bytes | None]) -> None:
+        self._digests = digests
+        self.row = None
+
+    def equals(self, row: FolderRow, digest_length: int) -> None:
+        """Note that the folder is as ``row`` says, so that every digest is known."""
+        self.row = row
+        self._digests = None
+        self._length = digest_length
 
     def size(self, number: int) -> int:
         """The size in bytes of entry ``number``, by stat."""
@@ -47,9 +86,12 @@ class Folder:
 
     def is_known(self) -> bool:
         """Whether every digest but those of folders is known."""
-        return all(
-            digest is not None or kind == FOLDER for digest, kind in zip(self.digests, self.kinds, strict=True)
-        )
+        if self.row is not None:
+            return True
+        if None not in self.digests:
+            return True
+        pairs = zip(self.digests, self.kinds, strict=True)
+        return all(digest is not None or kind == FOLDER for digest, kind in pairs)
 
 
 @dataclass(slots=True)
@@ -59,7 +101,8 @@ class Scan:
     ``top`` is a pseudo-folder whose one entry is the dataset itself; ``folders`` are by path relative to the repo's
     root, parents first. ``problems`` are paths with the reason why they cannot be recorded; ``ignored`` counts paths left
     out by ignore rules; ``clock_ns`` is the file system's time when the walk began. ``kept`` are folders that are not in
-    a partial workspace and stand for themselves: size, count and digest by path.
+    a partial workspace and stand for themselves: size, count and digest by path. ``before`` are the rows of the stat
+    cache that the scan began with.
     """
 
     algorithm: str
@@ -69,7 +112,7 @@ class Scan:
     leftovers: list[bytes] = field(default_factory=list)
     ignored: int = 0
     clock_ns: int = 0
-    stale_rows: set[bytes] = field(default_factory=set)
+    before: Mapping[bytes, FolderRow] = field(default_factory=dict)
     kept: dict[bytes, tuple[int, int, bytes]] = field(default_factory=dict)
 
     @property
@@ -85,16 +128,19 @@ class Scan:
                     if digest is None and folder.kinds[number] != FOLDER:
                         yield folder, number
 
-    def seal(self) -> tuple[Entry, dict[bytes, bytes]]:
+    def seal(self, *, encode: bool = True) -> tuple[Entry, dict[bytes, bytes]]:
         """The dataset's own entry and every tree by digest, encoded. All digests must be known.
 
-        Sets the digests of folders on the way.
+        Sets the digests of folders on the way. Without ``encode``, trees whose digest the stat cache knows are left out.
         """
         trees: dict[bytes, bytes] = {}
         sealed = dict(self.kept)
         hash_bytes = hash_function(self.algorithm)
         for path in reversed(self.folders):
             folder = self.folders[path]
+            if not encode and folder.row is not None and folder.row.tree:
+                sealed[path] = (sum(folder.stats[::4]), len(folder.names), folder.row.tree)
+                continue
             tree = folder_tree(folder, self.algorithm, sealed)
             encoded = encode_tree(tree)
             digest = hash_bytes(encoded)
@@ -109,15 +155,20 @@ class Scan:
         assert known is not None, f"the digest of {show(name)} is not known"
         return Entry(name, kind, self.top.size(0), 1, known), trees
 
-    def rows(self, changed_only: Mapping[bytes, FolderRow] | None = None) -> dict[bytes, FolderRow]:
-        """The rows for the stat cache: those that differ from ``changed_only``, all without it."""
+    def changed_rows(self) -> dict[bytes, FolderRow]:
+        """The rows for the stat cache that differ from those that the scan began with."""
         rows: dict[bytes, FolderRow] = {}
         length = ALGORITHMS[self.algorithm].length
         for folder in (self.top, *self.folders.values()):
-            row = _row(folder, length, self.clock_ns)
-            if changed_only is None or changed_only.get(folder.path) != row:
-                rows[folder.path] = row
+            if folder.row is None:
+                row = _row(folder, self.algorithm, length, self.clock_ns)
+                if self.before.get(folder.path) != row:
+                    rows[folder.path] = row
         return rows
+
+    def stale_rows(self) -> list[bytes]:
+        """The folders of rows that the scan began with and that are gone."""
+        return [path for path in self.before if path not in self.folders and path != self.top.path]
 
 
 def folder_tree(folder: Folder, algorithm: str, below: Mapping[bytes, tuple[int, int, bytes]]) -> Tree:
@@ -150,7 +201,7 @@ def scan_dataset(
     ``rows`` are the stat cache's rows of it; ``exec_bits`` is False where the file system has none; ``link_digest``
     recognises symlinks into the cache, which stand for files.
     """
-    scan = Scan(algorithm, _empty(path + b"\0"), clock_ns=clock_ns)
+    scan = Scan(algorithm, _empty(path + b"\0"), clock_ns=clock_ns, before=rows)
     parent, _, name = path.rpartition(b"/")
     parent_fd = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
     walker = _Walker(scan, rows, exec_bits, link_digest)
@@ -167,7 +218,6 @@ def scan_dataset(
             prefix = folder_path + b"/"
             inner = [prefix + name for name, kind in zip(folder.names, folder.kinds, strict=True) if kind == FOLDER]
             pending.extend(reversed(inner))
-    scan.stale_rows = set(rows) - set(scan.folders) - {scan.top.path}
     return scan
 
 
@@ -220,34 +270,58 @@ class _Walker:
 
     def look(self, folder: Folder, names: list[bytes], fd: int) -> None:
         """Fill ``folder`` with the entries ``names`` of the open folder ``fd``."""
-        kinds, stats = folder.kinds, folder.stats
-        executable, lstat, problems = self._exec_mask, os.stat, self._scan.problems
+        try:
+            # map and attrgetter keep the loop in C: 2.3 microseconds a file, of which the system takes 1.9.
+            seen = list(map(_FIELDS, map(partial(os.stat, dir_fd=fd, follow_symlinks=False), names)))
+        except OSError:
+            seen = []
+        modes = {row[0] for row in seen}
+        if len(seen) == len(names) and all(mode & 0o170400 == 0o100400 for mode in modes):
+            self._fill_plain(folder, names, seen)
+        else:
+            self._fill(folder, names, fd)
+        if self._link_digest is not None and SYMLINK in folder.kinds:
+            self._resolve_links(folder, fd, self._link_digest)
+        self._recall(folder)
+
+    def _fill_plain(self, folder: Folder, names: list[bytes], seen: list[tuple[int, int, int, int, int]]) -> None:
+        """Nothing but regular files that their owner may read."""
+        folder.names = names
+        if not names:
+            return
+        modes, *columns = zip(*seen, strict=True)
+        executable = self._exec_mask
+        kinds = {mode: EXECUTABLE if mode & executable else FILE for mode in set(modes)}
+        folder.kinds = bytearray(map(kinds.__getitem__, modes))
+        folder.stats = array("q", bytes(32 * len(names)))
+        for place, column in enumerate(columns):
+            folder.stats[place::4] = array("q", column)
+
+    def _fill(self, folder: Folder, names: list[bytes], fd: int) -> None:
+        kinds, stats, kept = folder.kinds, folder.stats, folder.names
+        executable, problems = self._exec_mask, self._scan.problems
         for name in names:
             try:
-                seen = lstat(name, dir_fd=fd, follow_symlinks=False)
+                mode, *numbers = _FIELDS(os.stat(name, dir_fd=fd, follow_symlinks=False))
             except FileNotFoundError:
                 continue
-            mode = seen.st_mode
             kind = mode & 0o170000
             if kind == 0o100000:
                 if not mode & 0o400 and not os.access(name, os.R_OK, dir_fd=fd):
                     problems.append((entry_path(folder.path, name), "cannot be read: no permission"))
                     continue
                 kinds.append(EXECUTABLE if mode & executable else FILE)
-                stats.extend((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino))
+                stats.extend(numbers)
             elif kind == 0o040000:
                 kinds.append(FOLDER)
                 stats.extend(_ZEROS)
             elif kind == 0o120000:
                 kinds.append(SYMLINK)
-                stats.extend((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino))
+                stats.extend(numbers)
             else:
                 problems.append((entry_path(folder.path, name), f"is a {_special(mode)}, which holds no data to keep"))
                 continue
-            folder.names.append(name)
-        if self._link_digest is not None and SYMLINK in kinds:
-            self._resolve_links(folder, fd, self._link_digest)
-        self._recall(folder)
+            kept.append(name)
 
     def _recall(self, folder: Folder) -> None:
         """Take over the digests of entries whose kind and stat are those of the row in the stat cache."""
@@ -258,14 +332,15 @@ class _Walker:
             folder.digests = linked or [None] * count
             return
         stats = folder.stats.tobytes()
-        digests = [row.digests[at : at + length] for at in range(0, len(row.digests), length)]
-        if not linked and row.kinds == folder.kinds and row.stats == stats and row.names == b"\0".join(folder.names):
-            folder.digests = list(digests)
-            if FOLDER in folder.kinds:
-                for number, kind in enumerate(folder.kinds):
-                    if kind == FOLDER:
-                        folder.digests[number] = None
+        if (
+            not linked
+            and row.stats == stats
+            and row.kinds == folder.kinds
+            and row.names == b"\0".join(folder.names)
+        ):
+            folder.equals(row, length)
             return
+        digests = [row.digests[at : at + length] for at in range(0, len(row.digests), length)]
         known = {
             name: (row.kinds[number], row.stats[32 * number : 32 * number + 32], digests[number])
             for number, name in enumerate(row.names.split(b"\0"))
@@ -282,14 +357,16 @@ class _Walker:
 
     def _checked(self, path: bytes, names: list[bytes]) -> list[bytes]:
         """Leave out our own temporary files and names that no checkout would write."""
-        reserved = [name for name in names if name.startswith(RESERVED_PREFIX)]
-        if reserved:
+        at = bisect_left(names, RESERVED_PREFIX)
+        if at < len(names) and names[at].startswith(RESERVED_PREFIX):
+            reserved = [name for name in names if name.startswith(RESERVED_PREFIX)]
             self._scan.leftovers.extend(entry_path(path, name) for name in reserved)
             names = [name for name in names if not name.startswith(RESERVED_PREFIX)]
-        while (refused := first_refused(names)) is not None:
-            self._scan.problems.append((entry_path(path, refused[0]), refused[1]))
-            names = [name for name in names if name != refused[0]]
-        return names
+        if first_refused(names) is None:
+            return names
+        reasons = {name: refused_name(name) for name in names}
+        self._scan.problems.extend((entry_path(path, name), reason) for name, reason in reasons.items() if reason)
+        return [name for name in names if not reasons[name]]
 
     def _without_ignored(self, path: bytes, names: list[bytes], fd: int, ignore: IgnoreRules) -> list[bytes]:
         kept = []
@@ -337,7 +414,7 @@ def _special(mode: int) -> str:
     return "device"
 
 
-def _row(folder: Folder, length: int, clock_ns: int) -> FolderRow:
+def _row(folder: Folder, algorithm: str, length: int, clock_ns: int) -> FolderRow:
     """The row of a folder. A file that might change again without a new ctime (racy) gets zeros for a stat.
 
     Only ctime counts: every change moves it, and nobody can set it, while mtime can be put back.
@@ -360,4 +437,7 @@ def _row(folder: Folder, length: int, clock_ns: int) -> FolderRow:
         nothing if digest is None or kind == FOLDER else digest
         for digest, kind in zip(folder.digests, folder.kinds, strict=True)
     )
-    return FolderRow(b"\0".join(folder.names), bytes(folder.kinds), stats.tobytes(), digests)
+    tree = b""
+    if FOLDER not in folder.kinds and None not in folder.digests and not folder.path.endswith(b"\0"):
+        tree = hash_function(algorithm)(encode_tree(folder_tree(folder, algorithm, {})))
+    return FolderRow(b"\0".join(folder.names), bytes(folder.kinds), stats.tobytes(), digests, tree)

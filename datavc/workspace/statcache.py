@@ -11,13 +11,14 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS folder (path BLOB PRIMARY KEY, names BLOB, kinds BLOB, stats BLOB, digests BLOB, seal INTEGER);
+CREATE TABLE IF NOT EXISTS folder (path BLOB PRIMARY KEY, names BLOB, kinds BLOB, stats BLOB, digests BLOB, tree BLOB,
+    seal INTEGER);
 CREATE TABLE IF NOT EXISTS tree (digest BLOB PRIMARY KEY, body BLOB);
 CREATE TABLE IF NOT EXISTS blob (digest BLOB PRIMARY KEY, stat BLOB);
 """
@@ -29,13 +30,15 @@ class FolderRow(NamedTuple):
     """One folder as last seen, entries sorted by name.
 
     ``names`` joined by NUL; ``kinds`` one byte each; ``stats`` four signed 64-bit integers each (size in bytes, mtime_ns,
-    ctime_ns, inode), zeros where the file must be hashed again and for folders; ``digests`` joined, zeros for folders.
+    ctime_ns, inode), zeros where the file must be hashed again and for folders; ``digests`` joined, zeros for folders;
+    ``tree`` the digest of the folder's own tree where no folders are in it, else empty.
     """
 
     names: bytes
     kinds: bytes
     stats: bytes
     digests: bytes
+    tree: bytes = b""
 
 
 class StatCache:
@@ -49,20 +52,20 @@ class StatCache:
 
     def rows_below(self, path: bytes) -> dict[bytes, FolderRow]:
         """Every row of ``path`` itself and the folders below it."""
-        query = "SELECT path, names, kinds, stats, digests, seal FROM folder WHERE path = ? OR (path >= ? AND path < ?)"
+        query = "SELECT path, names, kinds, stats, digests, tree, seal FROM folder WHERE path = ? OR (path >= ? AND path < ?)"
         # "0" is the byte behind "/"; the pseudo-folder that holds the dataset's own entry ends with NUL.
         rows = self._query(query, (path, path + b"/", path + b"0"))
         rows += self._query(query.partition(" OR ")[0], (path + b"\0",))
         return {
-            row[0]: FolderRow(*row[1:5]) for row in rows if row[5] == _seal(row[0], row[1], row[2], row[3], row[4])
+            row[0]: FolderRow(*row[1:6]) for row in rows if row[6] == _seal(row[0], FolderRow(*row[1:6]))
         }
 
     def write_rows(self, rows: Mapping[bytes, FolderRow], *, drop: Iterable[bytes] = ()) -> None:
         """Replace the rows of these folders, and forget those of the folders to ``drop``."""
-        values = [(path, *row, _seal(path, *row)) for path, row in rows.items()]
+        values = [(path, *row, _seal(path, row)) for path, row in rows.items()]
         with self._transaction() as connection:
             connection.executemany("DELETE FROM folder WHERE path = ?", ((path,) for path in drop))
-            connection.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?)", values)
+            connection.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def tree(self, digest: bytes) -> bytes | None:
         """A copy of an encoded tree. The caller checks it against its digest."""
@@ -95,7 +98,7 @@ class StatCache:
             self._connection.close()
             self._connection = None
 
-    def _query(self, query: str, values: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
+    def _query(self, query: str, values: tuple[bytes, ...]) -> list[tuple[Any, ...]]:
         connection = self._open()
         if connection is None:
             return []
@@ -159,6 +162,6 @@ class _Nowhere:
     def executemany(self, _query: str, _rows: Iterable[object]) -> None: ...
 
 
-def _seal(path: bytes, names: bytes, kinds: bytes, stats: bytes, digests: bytes) -> int:
-    joined = b"\0".join((path, kinds, stats, digests, names))
+def _seal(path: bytes, row: FolderRow) -> int:
+    joined = b"\0".join((path, row.kinds, row.stats, row.digests, row.tree, row.names))
     return int.from_bytes(xxhash.xxh3_64_digest(joined), "big", signed=True)

@@ -26,14 +26,13 @@ _UNKNOWN_CLOCK_NS = 3_600_000_000_000
 
 @dataclass(slots=True)
 class View:
-    """One dataset: its pointer, its workspace state, what a scan found, and, once sealed, its entry and trees."""
+    """One dataset: its pointer, its workspace state, what a scan found, and, once sealed, its entry."""
 
     path: bytes
     pointer: Pointer | None
     state: WorkspaceState
     scan: Scan
     entry: Entry | None = None
-    trees: dict[bytes, bytes] | None = None
 
     @property
     def base(self) -> tuple[Digest, str] | None:
@@ -118,9 +117,9 @@ def examine(
         return view
     hash_unknown(scan, repo.root_bytes, links_into=links_into(repo), jobs=jobs, progress=progress)
     drop_unreadable(scan)
-    repo.stat_cache.write_rows(scan.rows(repo.stat_cache.rows_below(path)), drop=scan.stale_rows)
+    repo.stat_cache.write_rows(scan.changed_rows(), drop=scan.stale_rows())
     complete(repo, view, whole=whole)
-    view.entry, view.trees = scan.seal()
+    view.entry, _ = scan.seal(encode=False)
     return view
 
 

@@ -226,7 +226,7 @@ class Fulfilment:
                         seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
                 stats.extend(seen)
             scan.folders[path] = Folder(path, tree.names, bytearray(tree.kinds), stats, list(tree.digests))
-        rows = scan.rows()
+        rows = scan.changed_rows()
         rows.pop(scan.top.path, None)
         self._top_row(scan, rows)
         self._repo.stat_cache.write_rows(rows, drop=gone)
@@ -242,7 +242,7 @@ class Fulfilment:
         if seen is not None and self._target.kind != FOLDER:
             top = Folder(scan.top.path, [name], bytearray([self._target.kind]), array("q", seen), [self._target.top])
             only = Scan(scan.algorithm, top, clock_ns=scan.clock_ns)
-            rows.update(only.rows())
+            rows.update(only.changed_rows())
 
     def _clock(self) -> int:
         """The file system's time once it has moved on from the last write, so that no row is racy."""

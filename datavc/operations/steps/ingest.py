@@ -330,7 +330,7 @@ class Ingest:
 
     def _checkpoint(self) -> None:
         self._new_indexes += self._builder.publish(self._cache.backend)
-        self._place.stat_cache.write_rows(self._scan.rows())
+        self._place.stat_cache.write_rows(self._scan.changed_rows())
         self._checkpointed = time.monotonic()
 
 

@@ -9,9 +9,12 @@ def uncommitted_pointers(repo: Repo) -> dict[bytes, str]:
     """Dataset path -> reason, for each pointer that differs from git's last commit; empty without git."""
     if repo.git is None:
         return {}
-    from datavc.git.pointers import uncommitted
+    from datavc.git.pointers import pointer_overview
 
-    return {path.removesuffix(POINTER_SUFFIX): reason for path, reason in uncommitted(repo.git).items()}
+    # One wait for two processes: the list of pointers is used by whoever selects datasets next.
+    overview = pointer_overview(repo.git)
+    repo.known_pointers = [found.path for found in overview.pointers]
+    return {path.removesuffix(POINTER_SUFFIX): reason for path, reason in overview.uncommitted.items()}
 
 
 def current_commit(repo: Repo) -> str | None:
