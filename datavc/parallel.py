@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from datavc.errors import StorageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -72,6 +73,7 @@ def run_batches(
     if executor is None:
         yield from map(function, batches)
         return
+    from concurrent.futures import FIRST_COMPLETED, wait
     from concurrent.futures.process import BrokenProcessPool
 
     running: set[Future[R]] = set()
@@ -98,6 +100,7 @@ def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import multiprocessing
+    import threading
     from multiprocessing.connection import wait as wait_for
 
     parent = multiprocessing.parent_process()

@@ -10,11 +10,9 @@ import contextlib
 import errno
 import fcntl
 import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -219,7 +217,8 @@ class Repo:
             fd = os.open(self.private / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         try:
             _wait_for_lock(fd, self.root)
-            holder = f"datavc {command}, process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%F %T}"
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            holder = f"datavc {command}, process {os.getpid()} on {os.uname().nodename}, since {since}"
             os.ftruncate(fd, 0)
             os.pwrite(fd, holder.encode(), 0)
             yield

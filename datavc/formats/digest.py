@@ -6,7 +6,6 @@ Inside, a digest is raw bytes beside an algorithm known from the context; at the
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ def new_hasher(algorithm: str) -> Hasher:
     if algorithm == "xxh128":
         return xxhash.xxh3_128()
     if algorithm == "sha256":
-        return hashlib.sha256()
+        return _sha256()()
     if algorithm == "blake3":
         return _blake3()()
     raise UsageError(f"unknown digest algorithm {algorithm!r}", f"choose one of {', '.join(ALGORITHMS)}")
@@ -80,11 +79,19 @@ def hash_function(algorithm: str) -> HashOneShot:
     if algorithm == "xxh128":
         return xxhash.xxh3_128_digest
     if algorithm == "sha256":
-        return lambda data: hashlib.sha256(data).digest()
+        sha256 = _sha256()
+        return lambda data: sha256(data).digest()
     if algorithm == "blake3":
         blake3 = _blake3()
         return lambda data: blake3(data).digest()
     raise UsageError(f"unknown digest algorithm {algorithm!r}", f"choose one of {', '.join(ALGORITHMS)}")
+
+
+def _sha256() -> Callable[..., Hasher]:
+    # Loads OpenSSL, 5 ms that repos of other algorithms need not pay.
+    import hashlib
+
+    return hashlib.sha256
 
 
 def _blake3() -> Callable[..., Hasher]:

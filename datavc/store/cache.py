@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import xxhash
@@ -48,14 +47,14 @@ class Cache:
 
     def register_clone(self, place: Path) -> None:
         """Note that the clone at ``place`` uses this cache, so that nobody drops what it needs."""
-        seed = f"{socket.gethostname()}\0{place}".encode(errors="surrogateescape")
+        seed = f"{os.uname().nodename}\0{place}".encode(errors="surrogateescape")
         name = f"{layout.CLONES}{xxhash.xxh3_128_hexdigest(seed)}"
         try:
             self.backend.head(name)
         except StoredFileNotFound:
             note = {
                 "path": str(place),
-                "host": socket.gethostname(),
+                "host": os.uname().nodename,
                 "repo": self.repo_id,
                 "user": os.environ.get("USER", str(os.getuid())),
                 "since": _now(),
@@ -150,7 +149,7 @@ def new_root(
             path=path,
             repo=cache.repo_id,
             commit=commit,
-            who=f"{os.environ.get('USER', os.getuid())}@{socket.gethostname()}",
+            who=f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}",
             when=_now(),
             nonce=os.urandom(8).hex(),
             indexes=indexes,
@@ -163,7 +162,7 @@ def new_root(
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _check_note(backend: FolderBackend, *, create: bool) -> None:

@@ -16,13 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from datavc.formats.digest import ALGORITHMS, hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry, Tree, encode_tree
-from datavc.workspace.ignore import IgnoreRules
 from datavc.workspace.safepath import RESERVED_PREFIX, first_refused, refused_name
 from datavc.workspace.statcache import FolderRow
+
+if TYPE_CHECKING:
+    from datavc.workspace.ignore import IgnoreRules
 
 _ZEROS = (0, 0, 0, 0)
 _FIELDS = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")

@@ -17,7 +17,6 @@ from datavc.operations.steps.trees import TreeSource, entries
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.workspace import safepath
-from datavc.workspace.hashing import hash_unknown
 from datavc.workspace.scan import Folder, LinkDigest, Scan, scan_dataset
 
 # How far behind a file system's clock may be when it cannot be asked: files changed since then are hashed again.
@@ -115,8 +114,11 @@ def examine(
     view = View(path, pointer, repo.read_state(path), scan)
     if not scan.exists:
         return view
-    hash_unknown(scan, repo.root_bytes, links_into=links_into(repo), jobs=jobs, progress=progress)
-    drop_unreadable(scan)
+    if not all(folder.is_known() for folder in (scan.top, *scan.folders.values())):
+        from datavc.workspace.hashing import hash_unknown
+
+        hash_unknown(scan, repo.root_bytes, links_into=links_into(repo), jobs=jobs, progress=progress)
+        drop_unreadable(scan)
     repo.stat_cache.write_rows(scan.changed_rows(), drop=scan.stale_rows())
     complete(repo, view, whole=whole)
     view.entry, _ = scan.seal(encode=False)

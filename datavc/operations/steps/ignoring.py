@@ -1,22 +1,38 @@
-"""Which ignore rules hold for a dataset: the ``.datavcignore`` files of the folders above it, out of the repo."""
+"""Which ignore rules hold for a dataset: the ``.datavcignore`` files of the folders above it, as git tracks them."""
 
 from __future__ import annotations
 
-from datavc.repo import Repo
-from datavc.workspace.ignore import IgnoreRules
+from typing import TYPE_CHECKING
 
-IGNORE_NAME = ".datavcignore"
+from datavc.repo import Repo
+
+if TYPE_CHECKING:
+    from datavc.workspace.ignore import IgnoreRules
+
+IGNORE_NAME = b".datavcignore"
 
 
 def ignore_rules(repo: Repo, path: bytes) -> IgnoreRules | None:
-    """The rules for the dataset at ``path``; None where there are none. Inside a dataset such a file is data."""
+    """The rules for the dataset at ``path``; None where there are none. Inside a dataset such a file is data.
+
+    In a git repository only files that git tracks count, so that every clone records the same.
+    """
     texts: dict[bytes, bytes] = {}
     folder = b""
     for part in (b"", *path.split(b"/")[:-1]):
-        folder = folder + b"/" + part if folder else part
-        file = repo.absolute(folder) / IGNORE_NAME
+        folder = (folder + b"/" if folder else b"") + part
         try:
-            texts[folder] = file.read_bytes()
+            texts[folder] = (repo.absolute(folder) / IGNORE_NAME.decode()).read_bytes()
         except OSError:
             continue
-    return IgnoreRules(texts) if texts else None
+    if texts and repo.git is not None:
+        from datavc.git.pointers import tracked_below
+
+        names = {(folder + b"/" if folder else b"") + IGNORE_NAME: folder for folder in texts}
+        tracked = set(tracked_below(repo.git, names))
+        texts = {folder: texts[folder] for name, folder in names.items() if name in tracked}
+    if not texts:
+        return None
+    from datavc.workspace.ignore import IgnoreRules
+
+    return IgnoreRules(texts).for_dataset(path)
