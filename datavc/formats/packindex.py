@@ -66,38 +66,47 @@ def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], rows: 
     """
     if len(rows) > MAX_INDEX_ROWS or len(packs) > len(rows):
         raise MalformedError(f"a pack index cannot have {len(rows):,} rows for {len(packs):,} packs")
-    frames, fence = [], []
-    last = b""
-    for start in range(0, len(rows), FRAME_ROWS):
-        columns = list(zip(*rows[start : start + FRAME_ROWS], strict=True))
-        if start and columns[0][0] <= last:
-            raise MalformedError("a pack index's rows are not sorted by digest, or one is there twice")
-        last = columns[0][-1]
-        frames.append(_encode_frame(columns, ALGORITHMS[algorithm].length, len(packs)))
-        fence.append(columns[0][0] + encode_integers("I", (len(frames[-1]),)))
-    names, sizes = b"".join(name for name, _ in packs), [size for _, size in packs]
-    if len(names) != _NAME_BYTES * len(packs) or max(sizes, default=0) > MAX_PACK_BYTES:
+    names, sizes = [name for name, _ in packs], [size for _, size in packs]
+    joined_names = b"".join(names)
+    if not are_digests(names, joined_names, _NAME_BYTES) or not all(
+        0 <= size <= MAX_PACK_BYTES for size in sizes
+    ):
         raise MalformedError("a pack index names a pack that no store can hold")
+    frames, fence = [], []
+    for start in range(0, len(rows), FRAME_ROWS):
+        if start and rows[start][0] <= rows[start - 1][0]:
+            raise MalformedError("a pack index's rows are not sorted by digest, or one is there twice")
+        frame = _encode_frame(rows[start : start + FRAME_ROWS], ALGORITHMS[algorithm].length, len(packs))
+        frames.append(frame)
+        fence.append(rows[start][0] + encode_integers("I", (len(frame),)))
     counts = _COUNTS.pack(len(packs), len(rows), FRAME_ROWS)
-    head = codec.encode_frame(b"".join((counts, names, encode_integers("I", sizes), *fence)), hashed=False)
+    head = codec.encode_frame(
+        b"".join((counts, joined_names, encode_integers("I", sizes), *fence)), hashed=False
+    )
     fixed = _FIXED.pack(len(head), xxhash.xxh3_128_digest(head))
     return b"".join((encode_header(PACK_INDEX, algorithm), fixed, head, *frames))
 
 
-def _encode_frame(columns: Sequence[Sequence[bytes] | Sequence[int]], length: int, packs: int) -> bytes:
-    """The frame of up to 4,096 rows, given column by column. Raises MalformedError."""
-    digests: Sequence[bytes] = columns[0]  # type: ignore[assignment]  # zip() forgets which column is which
+def _encode_frame(rows: Sequence[IndexRow], length: int, packs: int) -> bytes:
+    """The frame of up to 4,096 rows. Raises MalformedError."""
+    digests, ordinals, offsets, stored, raw, flags = zip(*rows, strict=True)
     joined = b"".join(digests)
     if not are_digests(digests, joined, length) or not all(map(lt, digests, islice(digests, 1, None))):
         raise MalformedError("a pack index's rows are not sorted by digest, or one is there twice")
     try:
-        numbers = [encode_integers("I", column) for column in columns[1:5]]  # type: ignore[arg-type]
-        flags = bytes(columns[5])  # type: ignore[arg-type]
+        numbers = [encode_integers("I", column) for column in (ordinals, offsets, stored, raw)]
+        packed_flags = bytes(flags)
     except (OverflowError, ValueError):
         raise MalformedError("a pack index has a row with a number out of range") from None
-    if flags.translate(None, _FLAGS) or max(columns[1]) >= packs:  # type: ignore[operator]
-        raise MalformedError("a pack index has a row of an unknown pack, form or codec")
-    return codec.encode_frame(b"".join((joined, *numbers, flags)))
+    if (
+        packed_flags.translate(None, _FLAGS)
+        or max(ordinals) >= packs
+        or max(offsets) > MAX_PACK_BYTES
+        or max(stored) > MAX_ENTRY_BYTES
+        or max(raw) > MAX_ENTRY_BYTES
+    ):
+        raise MalformedError("a pack index has a row that no pack can hold, or of an unknown form or codec")
+    return codec.encode_frame(b"".join((joined, *numbers, packed_flags)))
 
 
 class PackIndexReader:

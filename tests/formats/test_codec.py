@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datavc.errors import MalformedError
-from datavc.formats import codec
 from datavc.formats.codec import MAX_WINDOW_LOG, compress, decode_frame, decompress, encode_frame, zstd
 
 TEXT = b"the same words again and again, " * 300
@@ -144,7 +143,3 @@ def test_any_bytes_give_content_or_an_error_of_datavc(stored, length):
 def test_a_damaged_frame_gives_the_content_or_an_error_of_datavc(stored):
     with contextlib.suppress(MalformedError):
         assert decompress(stored, len(TEXT)) == TEXT
-
-
-def test_the_level_is_the_one_that_was_measured():
-    assert codec.LEVEL == 1
