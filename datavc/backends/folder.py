@@ -115,7 +115,7 @@ class FolderBackend(Backend):
                         source.unlink(missing_ok=True)
                         fsync_folder(target.parent)
                         return False
-                    self._put_aside(target)
+                    self.put_aside(name)
                 except FileNotFoundError:
                     # The folder was removed by somebody between its making and the link.
                     continue
@@ -245,8 +245,9 @@ class FolderBackend(Backend):
         seen = target.lstat()
         return stat.S_ISREG(seen.st_mode) and seen.st_size == size
 
-    def _put_aside(self, target: Path) -> None:
+    def put_aside(self, name: str) -> None:
         """Move what stands under a name that it cannot have into ``quarantine/``; nothing is ever thrown away."""
+        target = self.root / check_name(name)
         place = self.root / "quarantine"
         self._make_folders(place)
         flat = str(target.relative_to(self.root)).replace("/", "-")

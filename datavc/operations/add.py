@@ -15,9 +15,9 @@ from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps import grafting
-from datavc.operations.steps.examine import View, complete, examine, links_into, record_base, scan_workspace
-from datavc.operations.steps.ingest import Ingest, Place, Stored, free_bytes
-from datavc.operations.steps.notes import current_commit
+from datavc.operations.steps.examine import View, complete, examine, record_base, scan_workspace
+from datavc.operations.steps.ingest import Ingest, Stored, free_bytes
+from datavc.operations.steps.placing import place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
@@ -229,7 +229,7 @@ def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: P
     if job.part:
         assert view.pointer is not None and version is not None
         grafting.graft(repo, view, job.part, version)
-    place = Place(repo.cache, repo.stat_cache, repo.root_bytes, job.path, current_commit(repo), links_into(repo))
+    place = place_of(repo, job.path)
     stored = Ingest(place, view.scan, version, jobs=jobs, progress=progress).run()
     complete(repo, view)
     digest = Digest(repo.algorithm, stored.entry.digest)

@@ -17,12 +17,12 @@ from datavc.formats.pointer import Pointer
 from datavc.formats.state import Checkout
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import Selected, select
-from datavc.operations.steps.examine import View, base_trees, complete, examine, links_into
+from datavc.operations.steps.examine import View, base_trees, complete, examine
 from datavc.operations.steps.fulfil import Fulfilment
 from datavc.operations.steps.grafting import graft_trees
-from datavc.operations.steps.ingest import Ingest, Place, free_bytes
+from datavc.operations.steps.ingest import Ingest, free_bytes
 from datavc.operations.steps.locating import Located, locate
-from datavc.operations.steps.notes import current_commit
+from datavc.operations.steps.placing import place_of
 from datavc.operations.steps.plan import Plan, Planner
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.versions import find_version
@@ -226,9 +226,7 @@ def _check_out(repo: Repo, job: _Job, *, dry_run: bool, jobs: int, progress: Pro
 
 def _save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
     """Keep the workspace as it is now in the cache, under a root that says so."""
-    place = Place(
-        repo.cache, repo.stat_cache, repo.root_bytes, view.path, current_commit(repo), links_into(repo), saved=True
-    )
+    place = place_of(repo, view.path, saved=True)
     complete(repo, view)
     stored = Ingest(place, view.scan, view.base, jobs=jobs, progress=progress).run()
     digest = str(Digest(repo.algorithm, stored.entry.digest))

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datavc.durable import storage_errors, write_all
-from datavc.errors import ConflictError
+from datavc.errors import ConflictError, DigestMismatch
 from datavc.formats.digest import hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE, SYMLINK
+from datavc.operations.steps.linking import hash_open
 from datavc.store.cache import Cache
 from datavc.store.index import Location
 from datavc.store.reader import ObjectReader
+from datavc.workspace.links import LinkKind, place
 from datavc.workspace.readfile import Stat, stat_tuple
 from datavc.workspace.safepath import RESERVED_PREFIX, open_folder
 
@@ -39,6 +41,7 @@ class DeliverSettings(NamedTuple):
     algorithm: str
     indexes: tuple[str, ...]
     symlinks: bool
+    link: LinkKind
 
 
 # name, kind, digest, location (None: a whole blob), stat of what it replaces
@@ -90,6 +93,9 @@ class _FolderWriter:
         self._reader = _open_reader(settings)
         self._hash = hash_function(settings.algorithm)
         self._symlinks = settings.symlinks
+        self._link = settings.link
+        self._blob_file = Cache(settings.cache, settings.repo_id, settings.algorithm).blob_file
+        self._algorithm = settings.algorithm
 
     def write(self, root_fd: int, folder: FolderBatch) -> DeliveredFolder:
         parts = folder.path.split(b"/") if folder.path else []
@@ -153,8 +159,9 @@ class _FolderWriter:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=folder_fd)
             raise
-        # The rename gave the file a new ctime.
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        # The rename gave the file a new ctime. A link into the cache is known by the stat of what it shows.
+        linked = row[1] != SYMLINK and row[3] is None
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=linked)
 
     def _create(self, folder_fd: int, name: bytes, row: DeliverRow) -> os.stat_result:
         _, kind, digest, location, _ = row
@@ -162,6 +169,8 @@ class _FolderWriter:
             target = b"".join(self._content(digest, location))
             os.symlink(target, name, dir_fd=folder_fd)
             return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        if location is None and self._link != "copy":
+            return self._link_blob(folder_fd, name, digest, executable=kind == EXECUTABLE)
         fd = os.open(name, _NEW_FILE, 0o777 if kind == EXECUTABLE else 0o666, dir_fd=folder_fd)
         try:
             if location is not None and not location[4] & 1:
@@ -178,6 +187,24 @@ class _FolderWriter:
             raise
         finally:
             os.close(fd)
+
+    def _link_blob(self, folder_fd: int, name: bytes, digest: bytes, *, executable: bool) -> os.stat_result:
+        """Link a whole blob into the workspace, and hash what the workspace will show."""
+        blob = self._blob_file(digest)
+        place(self._link, blob, folder_fd, name, executable=executable)
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder_fd)
+            try:
+                found, _ = hash_open(fd, self._algorithm)
+            finally:
+                os.close(fd)
+            if found != digest:
+                raise DigestMismatch(f"the blob {blob} is damaged", "datavc fsck")
+            return os.stat(name, dir_fd=folder_fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder_fd)
+            raise
 
     def _content(self, digest: bytes, location: Location | None) -> Iterator[bytes]:
         if location is not None and not location[4] & 1:

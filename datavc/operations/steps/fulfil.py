@@ -21,6 +21,7 @@ from datavc.operations.steps.deliver import (
     deliver_batch,
 )
 from datavc.operations.steps.examine import View, filesystem_clock, traits
+from datavc.operations.steps.linking import link_kind
 from datavc.operations.steps.locating import Located
 from datavc.operations.steps.plan import FolderWork, Plan
 from datavc.operations.steps.trees import TreeSource
@@ -115,6 +116,7 @@ class Fulfilment:
             self._repo.algorithm,
             self._located.indexes,
             traits(self._repo, self._view.path).symlinks,
+            link_kind(self._repo, self._view.path) if self._located.blobs else "copy",
         )
         with process_pool(self._jobs, expected_seconds=seconds, preload=deliver_batch.__module__) as executor:
             batches = (DeliverBatch(settings, folders) for folders in self._batches())

@@ -21,6 +21,7 @@ from datavc.formats.digest import ALGORITHMS, Digest
 from datavc.formats.pack import DATA, META
 from datavc.formats.root import Root
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, KIND_NAMES, Entry
+from datavc.operations.steps.linking import BlobStore
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.units import CLAIMED, KNOWN, FolderColumns, Unit, UnitResult, UnitSettings, store_unit
 from datavc.parallel import process_pool, run_batches
@@ -32,6 +33,7 @@ from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.workspace.hashing import OpenFolders
+from datavc.workspace.links import LinkKind
 from datavc.workspace.readfile import open_stable, stat_tuple
 from datavc.workspace.scan import Folder, Scan
 from datavc.workspace.statcache import StatCache
@@ -71,6 +73,8 @@ class Place:
     path: bytes
     commit: str | None
     links_into: bytes | None = None
+    link: LinkKind = "copy"
+    share_above: int = 1 << 20
     saved: bool = False
 
 
@@ -124,10 +128,14 @@ class Ingest:
         unproved: dict[bytes, list[tuple[Folder, int]]] = {}
         for folder in (self._scan.top, *self._scan.folders.values()):
             present = self._present(folder)
-            if present is None:
+            if present is None and self._place.link == "copy":
                 continue
+            present = present or set()
             for number, digest in enumerate(folder.digests):
-                if digest is not None and digest not in present and folder.kinds[number] != FOLDER:
+                if digest is None or folder.kinds[number] == FOLDER:
+                    continue
+                # A root speaks of packs alone, so whole blobs are looked for each time.
+                if digest not in present or self._is_shared((folder, number)):
                     unproved.setdefault(digest, []).append((folder, number))
         if unproved:
             found = self._known.find_many(unproved)
@@ -155,8 +163,9 @@ class Ingest:
     def _store_files(self, wanted: Wanted, scratch: Path) -> None:
         if not wanted:
             return
-        large = [item for item in wanted if self._is_large(item)]
-        small = [item for item in wanted if not self._is_large(item)]
+        shared = [item for item in wanted if self._is_shared(item)]
+        large = [item for item in wanted if self._is_large(item) and not self._is_shared(item)]
+        small = [item for item in wanted if not self._is_large(item) and not self._is_shared(item)]
         total = sum(folder.size(number) for folder, number in wanted)
         self._progress.begin("adding", total_bytes=total, total_files=len(wanted))
         claims = scratch / "claims"
@@ -178,7 +187,34 @@ class Ingest:
                 self._take(result)
                 self._checkpoint_if_due()
         self._store_large(large, scratch)
+        self._store_shared(shared, scratch)
         self._progress.end()
+
+    def _is_shared(self, item: tuple[Folder, int]) -> bool:
+        """Whether the file is kept as a whole blob, linked to the workspace."""
+        folder, number = item
+        if self._place.link == "copy" or folder.kinds[number] not in (FILE, EXECUTABLE):
+            return False
+        return folder.size(number) >= self._place.share_above
+
+    def _store_shared(self, shared: Wanted, scratch: Path) -> None:
+        """Files that cache and workspace share. In this process: a clone costs no copying, and hashing is one core's work."""
+        if not shared:
+            return
+        blobs = BlobStore(self._cache, scratch, self._place.link, self._place.links_into)
+        with OpenFolders(self._place.workspace) as folders:
+            for folder, number in shared:
+                name = folder.names[number]
+                digest, seen, is_new = blobs.store(folders.open(folder.path), name, folder.kinds[number])
+                folder.digests[number] = digest
+                folder.stats[4 * number : 4 * number + 4] = array("q", seen)
+                if is_new:
+                    self._new_files += 1
+                    self._new_bytes += seen[0]
+                    self._stored_bytes += 0 if self._place.link == "reflink" else seen[0]
+                self._read_bytes += seen[0]
+                self._progress.advance(size=seen[0], files=1)
+                self._checkpoint_if_due()
 
     def _is_large(self, item: tuple[Folder, int]) -> bool:
         folder, number = item
