@@ -75,11 +75,14 @@ def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(6).hex()}")
     with storage_errors(path):
+        kept = None
         with contextlib.suppress(FileNotFoundError):
-            mode = path.stat().st_mode & 0o7777
+            kept = path.stat().st_mode & 0o7777
         try:
             fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
             try:
+                if kept is not None:
+                    os.fchmod(fd, kept)
                 write_all(fd, data)
                 fsync_file(fd)
             finally:
@@ -121,6 +124,7 @@ def storage_errors(place: object) -> Iterator[None]:
         shown = os.fsdecode(name) if isinstance(name, bytes) else str(name)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfSpace(
-                f"no space is left where {shown} is written", "free some space, then run the same command again"
+                f"no space is left where {shown} is written",
+                "free some space, then run the same command again",
             ) from error
         raise StorageError(f"{shown}: {error.strerror or error}") from error

@@ -76,8 +76,12 @@ class Repo:
         if places is None:
             raise RepoNotFound(f"{folder} is in no datavc repository", "datavc init")
         if not (places.toplevel / CONFIG_NAME).is_file():
-            raise RepoNotFound(f"datavc is not set up in {places.toplevel}", f"datavc -C {places.toplevel} init")
-        return cls(places.toplevel, Git(places.toplevel), places.git_dir / "datavc", places.common_dir / "datavc")
+            raise RepoNotFound(
+                f"datavc is not set up in {places.toplevel}", f"datavc -C {places.toplevel} init"
+            )
+        return cls(
+            places.toplevel, Git(places.toplevel), places.git_dir / "datavc", places.common_dir / "datavc"
+        )
 
     # Configuration
 
@@ -93,7 +97,9 @@ class Repo:
         for origin, path in layers:
             if path.is_file():
                 with storage_errors(path):
-                    read.append((origin, read_config(path.read_bytes(), str(path), committed=origin == "repo")))
+                    read.append(
+                        (origin, read_config(path.read_bytes(), str(path), committed=origin == "repo"))
+                    )
         read.append(("environment", environment_config(os.environ)))
         return merge_config(read)
 
@@ -237,7 +243,9 @@ class Repo:
             names[:] = [
                 name
                 for name in names
-                if name != os.fsencode(PRIVATE_NAME) and name + POINTER_SUFFIX not in pointers and name != b".git"
+                if name != os.fsencode(PRIVATE_NAME)
+                and name + POINTER_SUFFIX not in pointers
+                and name != b".git"
             ]
 
 
@@ -261,5 +269,7 @@ def _wait_for_lock(fd: int, root: Path) -> None:
                 raise
         if time.monotonic() > deadline:
             holder = os.pread(fd, 200, 0).decode(errors="replace") or "another command"
-            raise Locked(f"{root} is in use by {holder}", "wait until it is done, then run the same command again")
+            raise Locked(
+                f"{root} is in use by {holder}", "wait until it is done, then run the same command again"
+            )
         time.sleep(0.1)

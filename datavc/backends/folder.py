@@ -22,6 +22,7 @@ from datavc.durable import fsync_file, fsync_folder, storage_errors, write_all
 from datavc.errors import NotFoundError, StorageError, StoredFileNotFound
 
 _OPEN_FILES = 64
+REPLACED = "roots/"
 
 
 class FolderBackend(Backend):
@@ -49,7 +50,16 @@ class FolderBackend(Backend):
         return f"the folder {self.root}"
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        fd = self._open(name)
+        if name.startswith(REPLACED):
+            # Roots are replaced, so none is read through a descriptor that was kept.
+            fd = self._open_new(name)
+            try:
+                return self._read_open(fd, name, start, length)
+            finally:
+                os.close(fd)
+        return self._read_open(self._open(name), name, start, length)
+
+    def _read_open(self, fd: int, name: str, start: int, length: int | None) -> bytes:
         with storage_errors(self.root / name):
             if length is None:
                 length = max(0, os.fstat(fd).st_size - start)
@@ -176,8 +186,13 @@ class FolderBackend(Backend):
             self._fds.clear()
             self._pid = os.getpid()
         fd = self._fds.get(name)
-        if fd is not None:
-            return fd
+        if fd is None:
+            fd = self._fds[name] = self._open_new(name)
+            if len(self._fds) > _OPEN_FILES:
+                os.close(self._fds.popitem(last=False)[1])
+        return fd
+
+    def _open_new(self, name: str) -> int:
         path = self.root / check_name(name)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -190,15 +205,6 @@ class FolderBackend(Backend):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise StoredFileNotFound(f"{path} is no regular file")
-        if name.startswith("roots/"):
-            # Replaced files must not be read from an old descriptor.
-            return self._keep(f"roots/{os.urandom(4).hex()}", fd)
-        return self._keep(name, fd)
-
-    def _keep(self, name: str, fd: int) -> int:
-        self._fds[name] = fd
-        if len(self._fds) > _OPEN_FILES:
-            os.close(self._fds.popitem(last=False)[1])
         return fd
 
     def _prepare(self, source: Path) -> int:

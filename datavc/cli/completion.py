@@ -61,34 +61,36 @@ def _spelled(command: Command) -> tuple[str, str, str]:
     return options, "paths" if command.arguments == PATHS else "words", _choices(command.arguments)
 
 
-def _bash() -> str:
-    everything = " ".join(name for command in COMMANDS.values() for name in _names(command))
-    start = " ".join(option for option, _, _ in _options(_GLOBAL)) + " --version"
-    return f"""\
-# datavc completion for bash. Put this into ~/.bashrc:  eval "$(datavc completion bash)"
-
-_datavc_words() {{
+_BASH_HELPERS = r"""_datavc_words() {
     COMPREPLY=($(compgen -W "$*" -- "$_datavc_current"))
-}}
+}
 
-_datavc_paths() {{
+_datavc_paths() {
     local path
     compopt -o filenames 2>/dev/null
     COMPREPLY=()
     while IFS= read -r path; do
-        COMPREPLY+=("${{path%.datavc}}")
+        COMPREPLY+=("${path%.datavc}")
     done < <(compgen -f -- "$_datavc_current")
-}}
+}
 
-_datavc_folders() {{
+_datavc_folders() {
     local path
     compopt -o filenames 2>/dev/null
     COMPREPLY=()
     while IFS= read -r path; do
         COMPREPLY+=("$path")
     done < <(compgen -d -- "$_datavc_current")
-}}
+}"""
 
+
+def _bash() -> str:
+    everything = " ".join(name for command in COMMANDS.values() for name in _names(command))
+    start = " ".join(option for option, _, _ in _options(_GLOBAL)) + " --version"
+    return f"""\
+# datavc completion for bash. Put this into ~/.bashrc:  eval "$(datavc completion bash)"
+
+{_BASH_HELPERS}
 _datavc() {{
     local _datavc_current="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
     local verb="" dashes="" options="" kind="" words="" i
@@ -135,6 +137,22 @@ _datavc() {{
 complete -F _datavc datavc"""
 
 
+_ZSH_HELPERS = r"""_datavc_words() {
+    compadd -- "$@"
+}
+
+_datavc_folders() {
+    _files -/
+}
+
+_datavc_paths() {
+    local -a pointers
+    pointers=(${(Q)PREFIX}*.datavc(N))
+    (( $#pointers )) && compadd -f -- "${(@)pointers%.datavc}"
+    _files
+}"""
+
+
 def _zsh() -> str:
     described = "\n".join(
         f"        {_zsh_quote(f'{name}:{command.summary}')}"
@@ -146,21 +164,7 @@ def _zsh() -> str:
 #compdef datavc
 # datavc completion for zsh. Put this into ~/.zshrc, after compinit:  eval "$(datavc completion zsh)"
 
-_datavc_words() {{
-    compadd -- "$@"
-}}
-
-_datavc_folders() {{
-    _files -/
-}}
-
-_datavc_paths() {{
-    local -a pointers
-    pointers=(${{(Q)PREFIX}}*.datavc(N))
-    (( $#pointers )) && compadd -f -- "${{(@)pointers%.datavc}}"
-    _files
-}}
-
+{_ZSH_HELPERS}
 _datavc() {{
     local verb="" dashes="" kind="" before="${{words[CURRENT-1]}}" current="${{words[CURRENT]}}"
     local -a options choices commands

@@ -19,7 +19,16 @@ LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
 DEFAULT_LINKS = ("reflink", "copy")
 DEFAULT_SHARE_ABOVE = 1 << 20
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+}
 _SECRET = re.compile(r"(?i)(password|passwd|secret|token|access_key|api_key|credential)")
 _URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
 
@@ -109,7 +118,7 @@ class Config:
         """The layer that sets ``key``, or ``default``."""
         return self._origins.get(key, "default")
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Every key that is set or has a default, sorted."""
         return sorted({*self._values, *(key for key, known in SETTINGS.items() if known.default is not None)})
 
@@ -167,11 +176,13 @@ def check_value(key: str, value: Any, where: str, *, committed: bool) -> None:
         if not (setting.committed if committed else setting.local):
             option = "--local " if committed else ""
             raise UsageError(
-                f"{key} does not belong into {where}", f"datavc config {option}{key} VALUE" if committed else None
+                f"{key} does not belong into {where}",
+                f"datavc config {option}{key} VALUE" if committed else None,
             )
     if committed and (_SECRET.search(key) or (isinstance(value, str) and _URL_WITH_PASSWORD.match(value))):
         raise UsageError(
-            f"{where} is committed to git, and {key} looks like a secret", f"datavc config --local {key} VALUE"
+            f"{where} is committed to git, and {key} looks like a secret",
+            f"datavc config --local {key} VALUE",
         )
 
 

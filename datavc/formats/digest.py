@@ -137,7 +137,9 @@ class Digest:
             raise MalformedError(f"{text[:80]!r} is not a digest, which reads ALGORITHM{separator}HEX")
         algorithm = ALGORITHMS.get(match[1])
         if algorithm is None:
-            raise UnsupportedFormat(f"digest algorithm {match[1][:40]!r} is unknown to this version of datavc")
+            raise UnsupportedFormat(
+                f"digest algorithm {match[1][:40]!r} is unknown to this version of datavc"
+            )
         if len(match[3]) != 2 * algorithm.length:
             raise MalformedError(f"{text[:80]!r} should have {2 * algorithm.length} hex digits")
         return cls(algorithm.name, bytes.fromhex(match[3]))

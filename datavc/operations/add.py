@@ -7,6 +7,7 @@ go into the cache; then the ignore line, the workspace state, and last the point
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from datavc.durable import write_durably
 from datavc.errors import ConflictError, NotFoundError, OutOfSpace, UsageError
@@ -88,7 +89,9 @@ def add(
         for job in work:
             refuse_hopeless(repo, job.path, has_pointer=job.pointer is not None)
         for job in list(work):
-            job.view = _look(repo, job, force=force, update_all=update_all, rehash=rehash, jobs=jobs, progress=progress)
+            job.view = _look(
+                repo, job, force=force, update_all=update_all, rehash=rehash, jobs=jobs, progress=progress
+            )
             if update_all and job.view.standing in ("behind", "missing", "clean"):
                 if job.view.standing != "clean":
                     result.skipped.append((job.path, job.view.standing))
@@ -113,10 +116,14 @@ def _jobs(repo: Repo, paths: list[bytes], *, update_all: bool) -> list[_Job]:
     datasets = repo.datasets()
     if update_all:
         if paths:
-            raise UsageError("-u adds every modified dataset, so it takes no paths", "datavc add PATH, or datavc add -u")
+            raise UsageError(
+                "-u adds every modified dataset, so it takes no paths", "datavc add PATH, or datavc add -u"
+            )
         return [_Job(dataset.path, dataset.pointer) for dataset in datasets]
     if not paths:
-        raise UsageError("nothing was named to be added", "datavc add PATH, or datavc add -u for all that is modified")
+        raise UsageError(
+            "nothing was named to be added", "datavc add PATH, or datavc add -u for all that is modified"
+        )
     work: dict[bytes, _Job] = {}
     for path in paths:
         job = _job(repo, repo.relative(path), datasets)
@@ -124,7 +131,7 @@ def _jobs(repo: Repo, paths: list[bytes], *, update_all: bool) -> list[_Job]:
             raise UsageError(f"{show(job.path)} is named more than once", "name each dataset once")
         work[job.path] = job
     ordered = sorted(work)
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in pairwise(ordered):
         if second.startswith(first + b"/"):
             raise UsageError(f"{show(second)} lies in {show(first)}, and one file cannot be in two datasets")
     return list(work.values())
@@ -178,10 +185,15 @@ def _refuse_moved(view: View, *, update_all: bool) -> None:
     path = show(view.path)
     if view.standing == "behind" and not update_all:
         raise ConflictError(
-            f"{path} was not changed, but its pointer was: adding it would undo that", f"datavc checkout {path}"
+            f"{path} was not changed, but its pointer was: adding it would undo that",
+            f"datavc checkout {path}",
         )
     if view.standing == "diverged":
-        made = "was changed, and so was its pointer" if view.base else "differs from its pointer, and was not made here"
+        made = (
+            "was changed, and so was its pointer"
+            if view.base
+            else "differs from its pointer, and was not made here"
+        )
         raise ConflictError(
             f"{path} {made}: adding it would undo the pointer's change",
             f"datavc checkout --force {path} takes the pointer's version and saves yours; "
@@ -218,7 +230,17 @@ def _foreseen(job: _Job) -> AddedDataset:
     kind = KIND_NAMES[view.scan.top.kinds[0]]
     digest = str(view.content[0]) if view.content is not None else ""
     return AddedDataset(
-        job.path, job.path + POINTER_SUFFIX, digest, kind, size, len(unknown), len(unknown), size, 0, 0, not unknown
+        job.path,
+        job.path + POINTER_SUFFIX,
+        digest,
+        kind,
+        size,
+        len(unknown),
+        len(unknown),
+        size,
+        0,
+        0,
+        not unknown,
     )
 
 
@@ -247,13 +269,20 @@ def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddRes
         from datavc.git.ignorefile import ignore_names
 
         ignore_names(repo.absolute(folder), [name])
-        result.git_add.append((folder + b"/.gitignore" if folder else b".gitignore").decode("utf-8", "surrogateescape"))
+        result.git_add.append(
+            (folder + b"/.gitignore" if folder else b".gitignore").decode("utf-8", "surrogateescape")
+        )
     kind = KIND_NAMES[entry.kind]
     partial = view.state.partial if entry.kind == FOLDER else None
     record_base(repo, view, (digest, kind), partial=partial)
     result.git_add.append(pointer_path.decode("utf-8", "surrogateescape"))
     old = view.pointer
-    if old is not None and (old.digest, old.kind, old.size, old.files) == (digest, kind, entry.size, entry.count):
+    if old is not None and (old.digest, old.kind, old.size, old.files) == (
+        digest,
+        kind,
+        entry.size,
+        entry.count,
+    ):
         return False
     extra = {key: value for key, value in old.extra.items() if key not in ("run", "import")} if old else {}
     new = Pointer(kind, digest, entry.size, entry.count, extra)

@@ -192,7 +192,9 @@ def _refuse_full(repo: Repo, work: list[_Job], progress: Progress) -> None:
     free = free_bytes(repo.root)
     if needed >= 1 << 30:
         files = sum(job.plan.written_files for job in work)
-        progress.note(f"{files} files to write, {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB free in {repo.root}")
+        progress.note(
+            f"{files} files to write, {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB free in {repo.root}"
+        )
     if needed + _SPARE_BYTES > free:
         raise OutOfSpace(
             f"the checkout needs {needed / 1e9:.2f} GB, and {repo.root} has {free / 1e9:.2f} GB free; nothing was touched",

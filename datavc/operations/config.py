@@ -37,7 +37,7 @@ def config(
             return []
     settings = repo.config
     if key is None:
-        return [ConfigEntry(name, settings.get(name), settings.origin(name)) for name in settings.keys()]
+        return [ConfigEntry(name, settings.get(name), settings.origin(name)) for name in settings.names()]
     found = settings.get(key)
     if found is None:
         raise NotFoundError(f"{key} is not set", f"datavc config {key} VALUE")

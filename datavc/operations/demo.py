@@ -44,7 +44,9 @@ def _play(folder: Path, say: Say) -> None:
     if git:
         story.git("init", "-q")
     init(folder, no_git=git is None)
-    story.type("datavc init" if git else "datavc init --no-git", "datavc.toml and two lines for git are written")
+    story.type(
+        "datavc init" if git else "datavc init --no-git", "datavc.toml and two lines for git are written"
+    )
     _make_photos(folder / "photos")
     story.type("cp -r ... photos", f"{_FILES} files arrive in photos/, made up for this demo")
     story.add("first version")
@@ -65,7 +67,10 @@ def _play(folder: Path, say: Say) -> None:
     result = fsck(story.repo())
     if result.problems:
         raise IntegrityError(f"the demo's cache has {len(result.problems)} problems")
-    story.type("datavc fsck", f"{result.packs} packs with {result.objects} objects read and verified: nothing is wrong")
+    story.type(
+        "datavc fsck",
+        f"{result.packs} packs with {result.objects} objects read and verified: nothing is wrong",
+    )
 
 
 class _Story:
@@ -89,7 +94,9 @@ class _Story:
         command = [self._program, "-C", str(self.folder), *identity, *arguments]
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
-            raise DatavcError(f"git {arguments[0]} failed in the demo: {done.stderr.decode(errors='replace').strip()}")
+            raise DatavcError(
+                f"git {arguments[0]} failed in the demo: {done.stderr.decode(errors='replace').strip()}"
+            )
 
     def add(self, message: str) -> None:
         result = add(self.repo(), [os.fsencode(self.folder / "photos")])
@@ -102,10 +109,15 @@ class _Story:
         if self._program is not None:
             self.git("add", "datavc.toml", ".gitattributes", *result.git_add)
             self.git("commit", "-q", "-m", message)
-            self.type(f"git add {' '.join(result.git_add)} && git commit -m '{message}'", "git holds the small pointer")
+            self.type(
+                f"git add {' '.join(result.git_add)} && git commit -m '{message}'",
+                "git holds the small pointer",
+            )
 
 
-def _go(story: _Story, folder: Path, pointer: bytes | None, revision: str, expected: dict[str, bytes]) -> None:
+def _go(
+    story: _Story, folder: Path, pointer: bytes | None, revision: str, expected: dict[str, bytes]
+) -> None:
     """Go to a version, and compare byte for byte."""
     kept = folder / "kept-pointer"
     if pointer is not None:

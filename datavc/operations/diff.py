@@ -33,7 +33,9 @@ def diff(
     """
     results = []
     for item in select(repo, paths):
-        view = examine(repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash)
+        view = examine(
+            repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash
+        )
         found = [] if view.standing == "clean" else _changes(repo, view)
         if item.parts is not None:
             full = [view.path + b"/" + part for part in item.parts]
@@ -53,7 +55,9 @@ def _changes(repo: Repo, view: View) -> list[Change]:
 def _all_removed(view: View, trees: TreeSource) -> list[Change]:
     assert view.pointer is not None
     if trees.kind != FOLDER:
-        return [Change("removed", view.path, view.pointer.kind, 0, None, view.pointer.kind, view.pointer.size)]
+        return [
+            Change("removed", view.path, view.pointer.kind, 0, None, view.pointer.kind, view.pointer.size)
+        ]
     gone = []
     for folder, tree in trees.walk():
         prefix = view.path + b"/" + folder + b"/" if folder else view.path + b"/"

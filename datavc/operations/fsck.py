@@ -68,7 +68,9 @@ class _Check:
         """Every byte of every pack: its name, its footer, each entry."""
         backend = self._cache.backend
         stored = sorted(backend.list(layout.PACKS))
-        self._progress.begin("checking packs", total_bytes=sum(file.size for file in stored), total_files=len(stored))
+        self._progress.begin(
+            "checking packs", total_bytes=sum(file.size for file in stored), total_files=len(stored)
+        )
         for file in stored:
             checked = check_pack(backend, file.name)
             self.result.packs += 1
@@ -95,7 +97,9 @@ class _Check:
                 continue
             index = ObjectIndex(backend, self._repo.algorithm, [file.name.removeprefix(layout.INDEXES)])
             for pack in index.missing_packs():
-                self._problem("pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says")
+                self._problem(
+                    "pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says"
+                )
 
     def blobs(self) -> None:
         """Every whole blob."""
@@ -167,7 +171,11 @@ class _Check:
             found = index.find_many(chunks)
             for chunk in chunks:
                 if chunk not in found or chunk in self._bad or found[chunk][0] in self._bad_packs:
-                    yield path, "has a chunk that is missing or damaged", str(Digest(self._repo.algorithm, chunk))
+                    yield (
+                        path,
+                        "has a chunk that is missing or damaged",
+                        str(Digest(self._repo.algorithm, chunk)),
+                    )
                     return
 
     def _problem(

@@ -15,7 +15,7 @@ from datavc.git.places import find_git
 from datavc.repo import CONFIG_NAME, PRIVATE_NAME, Repo
 
 # What no commit should hold: files that a killed command left half written, and this machine's own folder.
-_IGNORED = (b".datavc-tmp-*",)
+_IGNORED = b".datavc-tmp-*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,6 @@ def _tell_git(root: Path) -> list[str]:
     changed = []
     if set_attributes(root):
         changed.append(".gitattributes")
-    if any([edit_file(root / ".gitignore", partial(with_line, line=line)) for line in _IGNORED]):
+    if edit_file(root / ".gitignore", partial(with_line, line=_IGNORED)):
         changed.append(".gitignore")
     return changed

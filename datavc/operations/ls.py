@@ -23,7 +23,9 @@ class ListedEntry:
     digest: str
 
 
-def ls(repo: Repo, path: bytes | None = None, *, digest: str | None = None, recursive: bool = False) -> list[ListedEntry]:
+def ls(
+    repo: Repo, path: bytes | None = None, *, digest: str | None = None, recursive: bool = False
+) -> list[ListedEntry]:
     """The entries of a folder of a dataset, the one entry that is a file, or the datasets in a folder of the repo.
 
     Raises:
@@ -31,18 +33,28 @@ def ls(repo: Repo, path: bytes | None = None, *, digest: str | None = None, recu
     """
     if digest is not None:
         trees, entry = find_digest(repo, digest)
-        return _rows(repo, trees, b"", entry, recursive) if entry.kind == FOLDER else [_row(repo, entry.name, entry)]
+        return (
+            _rows(repo, trees, b"", entry, recursive)
+            if entry.kind == FOLDER
+            else [_row(repo, entry.name, entry)]
+        )
     inside = datasets_in(repo, repo.root_bytes if path is None else path)
     if inside and (path is None or repo.relative(path) != inside[0].path):
         return [
-            ListedEntry(found.path, found.pointer.kind, found.pointer.size, found.pointer.files, str(found.digest))
+            ListedEntry(
+                found.path, found.pointer.kind, found.pointer.size, found.pointer.files, str(found.digest)
+            )
             for found in inside
         ]
     if path is None:
         return []
     _, trees, _, entry = find_entry(repo, path)
     relative = repo.relative(path)
-    return _rows(repo, trees, relative, entry, recursive) if entry.kind == FOLDER else [_row(repo, relative, entry)]
+    return (
+        _rows(repo, trees, relative, entry, recursive)
+        if entry.kind == FOLDER
+        else [_row(repo, relative, entry)]
+    )
 
 
 def _rows(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: bool) -> list[ListedEntry]:
@@ -59,4 +71,6 @@ def _walk(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: b
 
 
 def _row(repo: Repo, path: bytes, entry: Entry) -> ListedEntry:
-    return ListedEntry(path, KIND_NAMES[entry.kind], entry.size, entry.count, str(Digest(repo.algorithm, entry.digest)))
+    return ListedEntry(
+        path, KIND_NAMES[entry.kind], entry.size, entry.count, str(Digest(repo.algorithm, entry.digest))
+    )

@@ -62,7 +62,9 @@ def _refuse(repo: Repo, source: bytes, target: bytes) -> None:
         raise ConflictError(f"{show(source)} cannot be moved into itself")
     owner = repo.owner(target, repo.datasets())
     if owner is not None:
-        raise ConflictError(f"{show(target)} lies in the dataset {show(owner.path)}", "choose a place outside of it")
+        raise ConflictError(
+            f"{show(target)} lies in the dataset {show(owner.path)}", "choose a place outside of it"
+        )
     refuse_hopeless(repo, target, has_pointer=True)
 
 

@@ -41,7 +41,9 @@ def select(repo: Repo, paths: list[bytes]) -> list[Selected]:
                 parts.setdefault(dataset.path, set()).add(relative[len(dataset.path) + 1 :])
                 found = True
         if not found:
-            raise NotFoundError(f"{show(relative) or '.'} is no dataset, and none lies in it", "datavc status")
+            raise NotFoundError(
+                f"{show(relative) or '.'} is no dataset, and none lies in it", "datavc status"
+            )
     return [
         Selected(dataset, None if b"" in parts[dataset.path] else tuple(sorted(parts[dataset.path])))
         for dataset in datasets

@@ -42,9 +42,9 @@ def unprotect(repo: Repo, paths: list[bytes]) -> UnprotectResult:
                     base = folder.path[:-1].rpartition(b"/")[0] if folder is scan.top else folder.path
                     for name, kind in zip(folder.names, folder.kinds, strict=True):
                         path = base + b"/" + name if base else name
-                        if kind != FOLDER and any(is_inside(path, place) for place in wanted):
-                            if _own(root_fd, base, name, blobs):
-                                result.files.append(path)
+                        meant = kind != FOLDER and any(is_inside(path, place) for place in wanted)
+                        if meant and _own(root_fd, base, name, blobs):
+                            result.files.append(path)
             sync_filesystem(root_fd)
         finally:
             os.close(root_fd)
@@ -57,7 +57,9 @@ def _own(root_fd: int, folder: bytes, name: bytes, blobs: bytes) -> bool:
     try:
         with storage_errors(name):
             seen = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-            linked = stat.S_ISLNK(seen.st_mode) and os.readlink(name, dir_fd=folder_fd).startswith(blobs + b"/")
+            linked = stat.S_ISLNK(seen.st_mode) and os.readlink(name, dir_fd=folder_fd).startswith(
+                blobs + b"/"
+            )
             shared = stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1
             if stat.S_ISREG(seen.st_mode) and not shared and not seen.st_mode & 0o200:
                 os.chmod(name, seen.st_mode & 0o7777 | 0o200, dir_fd=folder_fd)

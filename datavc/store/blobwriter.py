@@ -29,7 +29,12 @@ class BlobWriter:
     """
 
     def __init__(
-        self, algorithm: str, data: PackStream, meta: PackStream, known: Callable[[bytes], bool], executor: Executor
+        self,
+        algorithm: str,
+        data: PackStream,
+        meta: PackStream,
+        known: Callable[[bytes], bool],
+        executor: Executor,
     ) -> None:
         self._algorithm = algorithm
         self._data = data

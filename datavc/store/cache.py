@@ -136,7 +136,15 @@ class Cache:
 
 
 def new_root(
-    cache: Cache, digest: Digest, *, kind: str, size: int, files: int, path: bytes, commit: str | None, saved: bool = False
+    cache: Cache,
+    digest: Digest,
+    *,
+    kind: str,
+    size: int,
+    files: int,
+    path: bytes,
+    commit: str | None,
+    saved: bool = False,
 ) -> Callable[[tuple[str, ...]], Root]:
     """What makes a complete root of ``digest``, once the names of its pack indexes are known."""
 
@@ -179,5 +187,6 @@ def _check_note(backend: FolderBackend, *, create: bool) -> None:
         raise MalformedError(f"{layout.STORE_NOTE} of {backend.describe()} is damaged") from error
     if found != STORE_FORMAT:
         raise UnsupportedFormat(
-            f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}", "pip install -U datavc"
+            f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}",
+            "pip install -U datavc",
         )

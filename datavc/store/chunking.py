@@ -53,8 +53,10 @@ def iter_chunks(read: Callable[[int], bytes], sizes: CutSizes) -> Iterator[tuple
     while block := read(_READ_BYTES):
         joined = rest + block if rest else block
         # A cut is final only where the longest chunk would have fitted: what is behind it may still move the last ones.
-        ends = [end for end in cut_points(joined, sizes)]
-        final = [end for start, end in zip([0, *ends], ends, strict=False) if start + sizes.largest <= len(joined)]
+        ends = cut_points(joined, sizes)
+        final = [
+            end for start, end in zip([0, *ends], ends, strict=False) if start + sizes.largest <= len(joined)
+        ]
         view = memoryview(joined)
         starts = [0, *final[:-1]] if final else []
         yield block, [view[start:end] for start, end in zip(starts, final, strict=True)]

@@ -60,7 +60,9 @@ class ObjectIndex:
             if not missing:
                 break
             rows = reader.find_many(missing)
-            packs = [pack if self._is_there(pack, size) else None for pack, size in reader.packs] if rows else []
+            packs = (
+                [pack if self._is_there(pack, size) else None for pack, size in reader.packs] if rows else []
+            )
             for digest, row in rows.items():
                 pack = packs[row[1]]
                 if pack is not None:

@@ -90,7 +90,9 @@ class PackStream:
             if not known(name):
                 stored += self.add(name, piece, WHOLE, self._compressor.pack(b"piece", piece))
             start = end
-        return stored + self.add_list(digest, ChunkList(self._algorithm, level, len(encoded), lengths, digests), known)
+        return stored + self.add_list(
+            digest, ChunkList(self._algorithm, level, len(encoded), lengths, digests), known
+        )
 
     def close(self) -> None:
         """Publish what is left, and wait until every pack is durable."""

@@ -64,7 +64,8 @@ class PackWriter:
     def has_room(self, stored_length: int) -> bool:
         """Whether an entry of ``stored_length`` bytes still fits."""
         return (
-            len(self._digests) < MAX_PACK_ENTRIES and self.size + stored_length + _FOOTER_ROOM <= MAX_PACK_BYTES
+            len(self._digests) < MAX_PACK_ENTRIES
+            and self.size + stored_length + _FOOTER_ROOM <= MAX_PACK_BYTES
         )
 
     def add(self, digest: bytes, raw: bytes, form: int, packed: bytes | None = None) -> int:
@@ -76,7 +77,9 @@ class PackWriter:
             IntegrityError: the frame does not decode to ``raw``.
         """
         if packed is not None and codec.decompress(packed, len(raw)) != raw:
-            raise IntegrityError(f"zstd wrote {len(raw)} bytes that do not decode to what was given: check this memory")
+            raise IntegrityError(
+                f"zstd wrote {len(raw)} bytes that do not decode to what was given: check this memory"
+            )
         stored = raw if packed is None else packed
         self._digests.append(digest)
         self._forms.append(form)

@@ -41,7 +41,9 @@ class ObjectReader:
             return self.read_whole(digest, location)
         listed = self.chunk_list(digest, location)
         if listed.total > limit:
-            raise MalformedError(f"object {self._show(digest)} has {listed.total} bytes where {limit} are allowed")
+            raise MalformedError(
+                f"object {self._show(digest)} has {listed.total} bytes where {limit} are allowed"
+            )
         content = b"".join(self.chunks(listed))
         if self._hash(content) != digest:
             raise self._damaged(digest, layout.pack_path(location[0]))
@@ -112,7 +114,9 @@ class ObjectReader:
         for digest, length in zip(listed.digests, listed.lengths, strict=True):
             location = self.locate(digest)
             if location[3] != length or location[4] & LIST:
-                raise MalformedError(f"chunk {self._show(digest)} has not the {length} bytes that its list gives")
+                raise MalformedError(
+                    f"chunk {self._show(digest)} has not the {length} bytes that its list gives"
+                )
             yield self.read_whole(digest, location)
 
     def _entry(self, digest: bytes, location: Location) -> bytes:

@@ -11,8 +11,9 @@ from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.tree import SYMLINK
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
+from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import Stat, open_stable, read_small, stat_tuple
-from datavc.workspace.scan import Folder, Scan, entry_path
+from datavc.workspace.scan import entry_path
 
 _BATCH_FILES = 1000
 _BATCH_BYTES = 32 << 20
@@ -49,9 +50,7 @@ def hash_unknown(
     progress.begin("hashing", total_bytes=total, total_files=len(unknown))
     seconds = len(unknown) * _SECONDS_PER_FILE + total * _SECONDS_PER_BYTE
     with process_pool(jobs, expected_seconds=seconds, preload=__name__) as executor:
-        batches = (
-            HashBatch(root, scan.algorithm, links_into, rows) for rows in _batches(unknown)
-        )
+        batches = (HashBatch(root, scan.algorithm, links_into, rows) for rows in _batches(unknown))
         for done in run_batches(hash_batch, batches, executor):
             for path, number, digest, seen, message in done:
                 folder = scan.top if path == scan.top.path else scan.folders[path]
@@ -146,5 +145,3 @@ class OpenFolders:
             os.close(self._fd)
             self._fd = -1
             self._path = None
-
-

@@ -42,9 +42,7 @@ def open_file(name: bytes, folder_fd: int, links_into: bytes | None = None) -> i
         raise StorageError(f"{show(name)} cannot be read: {error.strerror}") from error
 
 
-def read_small(
-    name: bytes, folder_fd: int, links_into: bytes | None = None
-) -> tuple[bytes, os.stat_result]:
+def read_small(name: bytes, folder_fd: int, links_into: bytes | None = None) -> tuple[bytes, os.stat_result]:
     """The content of a file of a few megabytes at most, and its stat.
 
     Raises:
@@ -117,5 +115,6 @@ def open_stable(name: bytes, folder_fd: int, links_into: bytes | None = None) ->
 def changed_while_read(name: bytes) -> ConflictError:
     """The error for a file that somebody writes at the same time."""
     return ConflictError(
-        f"{show(name)} changed while it was being read", "stop what is writing it, then run the same command again"
+        f"{show(name)} changed while it was being read",
+        "stop what is writing it, then run the same command again",
     )

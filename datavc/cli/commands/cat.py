@@ -10,7 +10,9 @@ import typer
 from datavc.cli.session import current
 
 
-def cat(path: Annotated[str, typer.Argument(metavar="PATH", show_default=False, help="A file of a dataset")]) -> None:
+def cat(
+    path: Annotated[str, typer.Argument(metavar="PATH", show_default=False, help="A file of a dataset")],
+) -> None:
     """Write a file of a dataset to standard output
 
     As the pointer has it, out of the cache, whatever is in the workspace.

@@ -13,12 +13,18 @@ from datavc.errors import UsageError
 
 
 def config(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", show_default=False, help="For instance cache.dir")] = None,
-    value: Annotated[str | None, typer.Argument(metavar="[VALUE]", show_default=False, help="What to set it to")] = None,
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", show_default=False, help="For instance cache.dir")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Argument(metavar="[VALUE]", show_default=False, help="What to set it to")
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="For this clone alone")] = False,
     user: Annotated[bool, typer.Option("--user", help="For all repositories of this user")] = False,
     unset: Annotated[bool, typer.Option("--unset", help="Remove the key")] = False,
-    show_origin: Annotated[bool, typer.Option("--show-origin", help="Say where each value comes from")] = False,
+    show_origin: Annotated[
+        bool, typer.Option("--show-origin", help="Say where each value comes from")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show or change settings

@@ -9,7 +9,9 @@ import typer
 from datavc.cli.render import styled
 
 
-def demo(keep: Annotated[bool, typer.Option("--keep", help="Leave the folder for you to look at")] = False) -> None:
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder for you to look at")] = False,
+) -> None:
     """Play the whole story on generated files
 
     In a temporary folder: init, add, commit, change, add, commit, go back, verify; with what you would type.

@@ -34,4 +34,6 @@ def du(
     if json:
         print_json(rows)
     else:
-        print_table([[human_size(row.size), f"{row.files:,}", show_path(row.path)] for row in rows], right=(0, 1))
+        print_table(
+            [[human_size(row.size), f"{row.files:,}", show_path(row.path)] for row in rows], right=(0, 1)
+        )

@@ -11,7 +11,7 @@ from datavc.cli.session import current
 
 
 def init(
-    hash: Annotated[  # noqa: A002 - the option's name
+    hash: Annotated[
         str | None, typer.Option("--hash", metavar="ALGORITHM", help="xxh128 (default), blake3 or sha256")
     ] = None,
     no_git: Annotated[bool, typer.Option("--no-git", help="Set up this folder without git")] = False,

@@ -12,8 +12,12 @@ from datavc.cli.session import current
 
 
 def ls(
-    path: Annotated[str | None, typer.Argument(metavar="[PATH]", show_default=False, help="A dataset or a path in it")] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Folders too, all the way down")] = False,
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", show_default=False, help="A dataset or a path in it")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Folders too, all the way down")
+    ] = False,
     long: Annotated[bool, typer.Option("-l", "--long", help="Kind, size, files and digest too")] = False,
     json: Json = False,
 ) -> None:
@@ -40,7 +44,10 @@ def ls(
     if json:
         print_json(rows)
     elif long:
-        cells = [[row.kind, human_size(row.size), f"{row.files:,}", row.digest, show_path(row.path)] for row in rows]
+        cells = [
+            [row.kind, human_size(row.size), f"{row.files:,}", row.digest, show_path(row.path)]
+            for row in rows
+        ]
         print_table(cells, right=(1, 2))
     else:
         for row in rows:

@@ -14,7 +14,9 @@ from datavc.cli.session import current
 def remove(
     paths: SomePaths,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the data from the workspace too")] = False,
-    force: Annotated[bool, typer.Option("-f", "--force", help="Delete even what the cache does not have")] = False,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="Delete even what the cache does not have")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Stop keeping datasets
@@ -47,4 +49,6 @@ def remove(
         what = "pointer and data" if delete else "pointer (the data stays)"
         print(f"{show_path(path)}: {what} {'would be ' if dry_run else ''}removed")
     if repo.git is not None and result.git_add:
-        next_command(f"git add {' '.join(shell_word(from_here(repo.root, path)) for path in dict.fromkeys(result.git_add))}")
+        next_command(
+            f"git add {' '.join(shell_word(from_here(repo.root, path)) for path in dict.fromkeys(result.git_add))}"
+        )

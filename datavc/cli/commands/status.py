@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datavc.cli.options import ExitCode, Json, Paths
-from datavc.cli.render import from_here, human_size, next_command, print_json, shell_word, show_path, styled, talk
+from datavc.cli.render import (
+    from_here,
+    human_size,
+    next_command,
+    print_json,
+    shell_word,
+    show_path,
+    styled,
+    talk,
+)
 from datavc.cli.session import current
 
 if TYPE_CHECKING:
@@ -60,14 +69,14 @@ def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False)
 def _print(repo: Repo, row: DatasetStatus) -> None:
     path = from_here(repo.root, row.path)
     style = "green" if row.is_clean else "yellow"
-    counts = ", ".join(
-        f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name)
-    )
+    counts = ", ".join(f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name))
     print(f"{show_path(path)}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
     if row.partial is not None and current().verbose:
         print("  checked out: " + ", ".join(show_path(part) for part in row.partial))
     if current().verbose:
-        for change in sorted([*row.added, *row.changed, *row.removed, *row.renamed], key=lambda item: item.path):
+        for change in sorted(
+            [*row.added, *row.changed, *row.removed, *row.renamed], key=lambda item: item.path
+        ):
             print("  " + describe(repo, change))
     for problem, reason in row.problems:
         talk(f"  {show_path(problem)} {reason}")
@@ -90,5 +99,3 @@ def describe(repo: Repo, change: Change) -> str:
     kinds = "" if change.kind == change.old_kind else f", {change.old_kind} -> {change.kind}"
     old = "?" if change.old_size is None else human_size(change.old_size)
     return f"{letter} {path}  {old} -> {human_size(change.size)}{kinds}"
-
-

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datavc.formats.tree import FOLDER, KIND_NAMES, Tree
 from datavc.operations.steps.examine import View
 from datavc.operations.steps.trees import TreeSource
-from datavc.workspace.scan import Folder
+from datavc.workspace.listing import Folder
 
 Row = tuple[bytes, int, int, bytes]  # path inside the dataset, kind, size, digest
 
@@ -110,7 +110,9 @@ def _renames(pairs: list[tuple[bytes, Row | None, Row | None]]) -> tuple[list[Ch
             origin = candidates.pop()
             taken.add(origin[0])
             renamed.append(
-                Change("renamed", path, KIND_NAMES[now[1]], now[2], origin[0], KIND_NAMES[origin[1]], origin[2])
+                Change(
+                    "renamed", path, KIND_NAMES[now[1]], now[2], origin[0], KIND_NAMES[origin[1]], origin[2]
+                )
             )
     moved = {change.path for change in renamed}
     for path, was, now in pairs:
@@ -118,7 +120,9 @@ def _renames(pairs: list[tuple[bytes, Row | None, Row | None]]) -> tuple[list[Ch
             continue
         if now is None:
             assert was is not None
-            rest.append(Change("removed", path, KIND_NAMES[was[1]], 0, old_kind=KIND_NAMES[was[1]], old_size=was[2]))
+            rest.append(
+                Change("removed", path, KIND_NAMES[was[1]], 0, old_kind=KIND_NAMES[was[1]], old_size=was[2])
+            )
         elif was is None:
             rest.append(Change("added", path, KIND_NAMES[now[1]], now[2]))
         else:

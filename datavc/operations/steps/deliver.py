@@ -123,7 +123,9 @@ class _FolderWriter:
         stats, size = array("q"), 0
         temporary = RESERVED_PREFIX + os.urandom(8).hex().encode()
         os.mkdir(temporary, dir_fd=parent_fd)
-        folder_fd = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+        folder_fd = os.open(
+            temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd
+        )
         try:
             for row in folder.rows:
                 seen = self._create(folder_fd, row[0], row)
@@ -133,7 +135,8 @@ class _FolderWriter:
                 os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
             except OSError as error:
                 raise ConflictError(
-                    f"{show(folder.path)} appeared while it was being checked out", "run the same command again"
+                    f"{show(folder.path)} appeared while it was being checked out",
+                    "run the same command again",
                 ) from error
         except BaseException:
             _clear(folder_fd)
@@ -152,7 +155,8 @@ class _FolderWriter:
             self._create(folder_fd, temporary, row)
             if _stat_or_none(name, folder_fd) != expected:
                 raise ConflictError(
-                    f"{show(path + b'/' + name)} changed while it was being checked out", "run the same command again"
+                    f"{show(path + b'/' + name)} changed while it was being checked out",
+                    "run the same command again",
                 )
             os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         except BaseException:

@@ -17,7 +17,8 @@ from datavc.operations.steps.trees import TreeSource, entries
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.workspace import safepath
-from datavc.workspace.scan import Folder, LinkDigest, Scan, scan_dataset
+from datavc.workspace.listing import Folder, Scan
+from datavc.workspace.scan import LinkDigest, scan_dataset
 
 # How far behind a file system's clock may be when it cannot be asked: files changed since then are hashed again.
 _UNKNOWN_CLOCK_NS = 3_600_000_000_000
@@ -222,7 +223,9 @@ def _sort(folder: Folder) -> None:
     folder.names = [folder.names[number] for number in order]
 
 
-def record_base(repo: Repo, view: View, version: tuple[Digest, str], *, partial: tuple[bytes, ...] | None) -> None:
+def record_base(
+    repo: Repo, view: View, version: tuple[Digest, str], *, partial: tuple[bytes, ...] | None
+) -> None:
     """Note that the workspace now is ``version``; written only where that is news."""
     state = replace(view.state, base=version[0], kind=version[1], partial=partial, checkout=None)
     if state != view.state:

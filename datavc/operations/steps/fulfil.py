@@ -28,9 +28,9 @@ from datavc.operations.steps.trees import TreeSource
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
 from datavc.repo import Repo
+from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import Stat, stat_tuple
 from datavc.workspace.safepath import RESERVED_PREFIX, open_folder
-from datavc.workspace.scan import Folder, Scan
 from datavc.workspace.statcache import FolderRow
 
 _BATCH_FILES, _BATCH_BYTES = 1000, 16 << 20
@@ -124,7 +124,8 @@ class Fulfilment:
                 for folder in delivered:
                     self._note(folder)
                 self._progress.advance(
-                    size=sum(folder.size for folder in delivered), files=sum(len(folder.names) for folder in delivered)
+                    size=sum(folder.size for folder in delivered),
+                    files=sum(len(folder.names) for folder in delivered),
                 )
         self._progress.end()
 
@@ -182,7 +183,9 @@ class Fulfilment:
     def _set_modes(self, root_fd: int) -> None:
         for path, executable, expected in self._plan.modes:
             with _folder_of(root_fd, path) as (folder_fd, name):
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
+                fd = os.open(
+                    name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd
+                )
                 try:
                     seen = os.fstat(fd)
                     if stat_tuple(seen) != expected:
@@ -242,7 +245,9 @@ class Fulfilment:
         parent, _, name = self._view.path.rpartition(b"/")
         seen = self._stats.get(parent, {}).get(name)
         if seen is not None and self._target.kind != FOLDER:
-            top = Folder(scan.top.path, [name], bytearray([self._target.kind]), array("q", seen), [self._target.top])
+            top = Folder(
+                scan.top.path, [name], bytearray([self._target.kind]), array("q", seen), [self._target.top]
+            )
             only = Scan(scan.algorithm, top, clock_ns=scan.clock_ns)
             rows.update(only.changed_rows())
 

@@ -12,7 +12,7 @@ from datavc.formats.tree import FOLDER, Entry, Tree, encode_tree
 from datavc.operations.steps.examine import View, base_trees
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.repo import Repo
-from datavc.workspace.scan import Folder, Scan
+from datavc.workspace.listing import Folder, Scan
 
 
 def graft(repo: Repo, view: View, part: bytes, version: tuple[Digest, str]) -> None:
@@ -77,9 +77,7 @@ def _mixed(scan: Scan, trees: TreeSource, path: bytes, relative: bytes, step: by
     return folder
 
 
-def graft_trees(
-    repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[bytes]
-) -> tuple[Digest, str]:
+def graft_trees(repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[bytes]) -> tuple[Digest, str]:
     """The version that is ``old`` but for ``parts``, which are as in ``new``; copies of its trees are kept.
 
     Both are folders. Its trees need not be in the cache: the workspace state alone names it.
@@ -87,7 +85,9 @@ def graft_trees(
     written: dict[bytes, bytes] = {}
     top = old.entry_at(b"", b"")
     for part in parts:
-        top = _grafted(old, top, new.entry_at(part, part.rpartition(b"/")[2]), part.split(b"/"), written, repo.algorithm)
+        top = _grafted(
+            old, top, new.entry_at(part, part.rpartition(b"/")[2]), part.split(b"/"), written, repo.algorithm
+        )
         repo.stat_cache.write_trees(written)
     assert top is not None
     return Digest(repo.algorithm, top.digest), "folder"

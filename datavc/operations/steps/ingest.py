@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,18 @@ from datavc.formats.digest import ALGORITHMS, Digest
 from datavc.formats.pack import DATA, META
 from datavc.formats.root import Root
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, KIND_NAMES, Entry
+from datavc.operations.steps.cutting import Wanted, cut_units
 from datavc.operations.steps.linking import BlobStore
 from datavc.operations.steps.trees import TreeSource
-from datavc.operations.steps.units import CLAIMED, KNOWN, FolderColumns, Unit, UnitResult, UnitSettings, store_unit
+from datavc.operations.steps.units import (
+    CLAIMED,
+    KNOWN,
+    FolderColumns,
+    Unit,
+    UnitResult,
+    UnitSettings,
+    store_unit,
+)
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
 from datavc.store.blobwriter import BlobWriter
@@ -34,21 +43,14 @@ from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.workspace.hashing import OpenFolders
 from datavc.workspace.links import LinkKind
+from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import open_stable, stat_tuple
-from datavc.workspace.scan import Folder, Scan
 from datavc.workspace.statcache import StatCache
 
 # Files above this are cut into chunks, in this process and its threads; the others go to worker processes in units.
 LARGE_BYTES = 1 << 20
-# A unit makes one pack: at most 60 MiB, and about 24 units an add, so that 4 workers finish together and a dataset of
-# 0.8 GB makes 24 packs (30 PUTs at most to push it). A file weighs 8 KiB more than its bytes: that is what it costs to open.
-_UNITS, _SMALLEST_UNIT, _LARGEST_UNIT = 24, 8 << 20, 60 << 20
-_UNIT_FILES = 60_000
-_FILE_WEIGHT = 8 << 10
 _SECONDS_PER_FILE, _SECONDS_PER_BYTE = 25e-6, 2e-9
 _CHECKPOINT_SECONDS = 30.0
-
-Wanted = list[tuple[Folder, int]]
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ class Ingest:
         small_bytes = sum(folder.size(number) for folder, number in small)
         seconds = len(small) * _SECONDS_PER_FILE + small_bytes * _SECONDS_PER_BYTE
         with process_pool(self._jobs, expected_seconds=seconds, preload=store_unit.__module__) as executor:
-            units = (Unit(settings, folders) for folders in _units(small, small_bytes))
+            units = (Unit(settings, folders) for folders in cut_units(small, small_bytes))
             for result in run_batches(store_unit, units, executor):
                 self._take(result)
                 self._checkpoint_if_due()
@@ -309,7 +311,9 @@ class Ingest:
         except BaseException:
             stream.abandon()
             raise
-        self._place.stat_cache.write_trees({digest: body for digest, body in trees.items() if digest not in old})
+        self._place.stat_cache.write_trees(
+            {digest: body for digest, body in trees.items() if digest not in old}
+        )
         return entry
 
     def _publish(self, entry: Entry) -> Root:
@@ -334,7 +338,9 @@ class Ingest:
     def _index_elsewhere(self) -> None:
         """Objects that were in the cache before are named by the new pack index, unless the inherited ones do."""
         inherited = self._inherited.find_many(self._elsewhere)
-        missing = {digest for digest in self._elsewhere if digest not in inherited and digest not in self._builder}
+        missing = {
+            digest for digest in self._elsewhere if digest not in inherited and digest not in self._builder
+        }
         if not missing:
             return
         sizes = self._known.packs()
@@ -355,10 +361,14 @@ class Ingest:
         """Every digest that one worker left to another must be in a pack by now."""
         if not self._claimed:
             return
-        index = ObjectIndex(self._cache.backend, self._scan.algorithm, [*self._new_indexes, *self._inherited.names])
+        index = ObjectIndex(
+            self._cache.backend, self._scan.algorithm, [*self._new_indexes, *self._inherited.names]
+        )
         missing = self._claimed - set(index.find_many(self._claimed))
         if missing:
-            raise IntegrityError(f"{len(missing)} objects were promised and not written", "run the same command again")
+            raise IntegrityError(
+                f"{len(missing)} objects were promised and not written", "run the same command again"
+            )
 
     def _checkpoint_if_due(self) -> None:
         if time.monotonic() - self._checkpointed > _CHECKPOINT_SECONDS:
@@ -368,46 +378,6 @@ class Ingest:
         self._new_indexes += self._builder.publish(self._cache.backend)
         self._place.stat_cache.write_rows(self._scan.changed_rows())
         self._checkpointed = time.monotonic()
-
-
-def _units(small: Wanted, total: int) -> Iterator[list[tuple[bytes, list[int], list[bytes], bytes]]]:
-    """Cut the files, in path order, into units that make one pack each, whatever the number of workers."""
-    weight = total + len(small) * _FILE_WEIGHT
-    limit = min(_LARGEST_UNIT, max(_SMALLEST_UNIT, weight // _UNITS + 1))
-    unit: list[tuple[bytes, list[int], list[bytes], bytes]] = []
-    files = heavy = size = 0
-    for folder, numbers in _by_folder(small):
-        start = 0
-        for place, number in enumerate(numbers):
-            heavy += folder.size(number) + _FILE_WEIGHT
-            size += folder.size(number)
-            files += 1
-            if heavy >= limit or size >= _LARGEST_UNIT or files >= _UNIT_FILES:
-                unit.append(_slice(folder, numbers[start : place + 1]))
-                yield unit
-                unit, start, files, heavy, size = [], place + 1, 0, 0, 0
-        if start < len(numbers):
-            unit.append(_slice(folder, numbers[start:]))
-    if unit:
-        yield unit
-
-
-def _by_folder(items: Iterable[tuple[Folder, int]]) -> Iterator[tuple[Folder, list[int]]]:
-    current: Folder | None = None
-    numbers: list[int] = []
-    for folder, number in items:
-        if folder is not current:
-            if current is not None:
-                yield current, numbers
-            current, numbers = folder, []
-        numbers.append(number)
-    if current is not None:
-        yield current, numbers
-
-
-def _slice(folder: Folder, numbers: list[int]) -> tuple[bytes, list[int], list[bytes], bytes]:
-    names, kinds = folder.names, folder.kinds
-    return folder.path, numbers, [names[number] for number in numbers], bytes(kinds[number] for number in numbers)
 
 
 def free_bytes(folder: Path) -> int:

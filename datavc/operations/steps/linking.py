@@ -99,7 +99,9 @@ class BlobStore:
         here = os.stat(name, dir_fd=folder_fd)
         if stat_tuple(here) != expected or not stat.S_ISREG(here.st_mode):
             os.unlink(temporary, dir_fd=folder_fd)
-            raise ConflictError(f"{show(name)} changed while it was being added", "run the same command again")
+            raise ConflictError(
+                f"{show(name)} changed while it was being added", "run the same command again"
+            )
         os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         return stat_tuple(os.stat(name, dir_fd=folder_fd))
 

@@ -14,9 +14,9 @@ from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, Entry, Tree
 from datavc.operations.steps.examine import View
 from datavc.operations.steps.trees import TreeSource, entries
+from datavc.workspace.listing import Folder
 from datavc.workspace.readfile import Stat
 from datavc.workspace.safepath import casefold_collision
-from datavc.workspace.scan import Folder
 
 _MAX_DEPTH = 1000
 
@@ -181,7 +181,12 @@ class Planner:
         return tree
 
     def _judge(
-        self, path: bytes, kind: int, digest: bytes | None, wanted: Entry | None, recorded: Sequence[Entry | None]
+        self,
+        path: bytes,
+        kind: int,
+        digest: bytes | None,
+        wanted: Entry | None,
+        recorded: Sequence[Entry | None],
     ) -> None:
         """Note a file whose bytes or exec bit nothing on record has."""
         for entry in (wanted, *recorded):

@@ -83,7 +83,9 @@ class TreeSource:
         """The tree of a folder's entry, whose size and count must be those of the tree. Raises as :meth:`tree`."""
         tree = self.tree(entry.digest)
         if (tree.size, tree.count) != (entry.size, entry.count):
-            raise MalformedError(f"the folder {show(entry.name)} has another size or number of files than its tree")
+            raise MalformedError(
+                f"the folder {show(entry.name)} has another size or number of files than its tree"
+            )
         return tree
 
     def entry_at(self, relative: bytes, name: bytes) -> Entry | None:

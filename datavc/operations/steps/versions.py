@@ -34,5 +34,7 @@ def find_version(repo: Repo, text: str) -> Root:
     if not found:
         raise NotFoundError(f"no version {text} is in the cache {repo.cache_folder}", "datavc status")
     if len(found) > 1:
-        raise UsageError(f"{text} is ambiguous: {', '.join(str(digest) for digest in found)}", "type more digits")
+        raise UsageError(
+            f"{text} is ambiguous: {', '.join(str(digest) for digest in found)}", "type more digits"
+        )
     return next(iter(found.values()))
