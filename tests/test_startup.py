@@ -1,0 +1,111 @@
+"""How fast commands start: what they must not import, and how long they take beside bare Python."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from projects import Project
+
+import datavc
+
+PACKAGE = Path(datavc.__file__).parent
+# What neither `--version`, `--help` nor a quiet `status` has any use for; milliseconds as measured on a 4-core VM.
+HEAVY = {
+    "asyncio",  # 64
+    "boto3",  # 195
+    "botocore",
+    "dask",
+    "distributed",
+    "fsspec",  # 115
+    "importlib.metadata",  # 25
+    "multiprocessing",
+    "pathspec",
+    "pydantic",  # 80; Typer 0.29 imports it
+    "pyfastcdc",
+    "rich",  # 58
+    "tomli_w",
+    "tomlkit",  # 90
+}
+LIGHT = HEAVY | {"typer", "subprocess", "sqlite3", "json", "xxhash", "datavc.repo", "datavc.formats"}
+RUNS = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Where PYTHONDONTWRITEBYTECODE is set, each run would compile datavc anew."""
+    compileall.compile_dir(str(PACKAGE), quiet=2, workers=1)
+
+
+def _imported(project: Project, *arguments: str) -> set[str]:
+    """The modules that are loaded when a command has run in a process of its own."""
+    script = (
+        "import sys, json, atexit\n"
+        f"atexit.register(lambda: open({str(project.root.parent / 'modules')!r}, 'w').write(json.dumps(list(sys.modules))))\n"
+        f"from datavc.cli.main import main\nsys.exit(main({list(arguments)!r}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.root,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    # `json` is the test's own.
+    return set(json.loads((project.root.parent / "modules").read_text())) - {"json"}
+
+
+def _seconds(project: Project, *arguments: str) -> float:
+    """The fastest of several runs: what else the machine does can only slow one down."""
+    best = float("inf")
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *arguments],
+            cwd=project.root,
+            env=project.environment,
+            capture_output=True,
+            check=True,
+        )
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",)])
+def test_the_version_and_the_overview_import_next_to_nothing(
+    bare_project: Project, arguments: tuple[str, ...]
+):
+    assert _imported(bare_project, *arguments) & LIGHT == set()
+
+
+def test_status_imports_nothing_heavy(project: Project):
+    project.write({"data/a": "1"})
+    project.run("add", "data")
+
+    assert _imported(project, "status") & HEAVY == set()
+
+
+def test_the_version_takes_forty_milliseconds_more_than_python(bare_project: Project):
+    bare = _seconds(bare_project, "-c", "pass")
+
+    assert _seconds(bare_project, "-m", "datavc", "--version") - bare < 0.040 * _patience()
+
+
+def test_status_takes_150_milliseconds_more_than_python(project: Project):
+    project.write({"data/a": "1"})
+    project.run("add", "data")
+    bare = _seconds(project, "-c", "pass")
+
+    assert _seconds(project, "-m", "datavc", "status") - bare < 0.150 * _patience()
+
+
+def _patience() -> float:
+    """Other tests run at the same time, and machines of CI services are slower than those people work at."""
+    return 3.0 if os.environ.get("CI") or os.environ.get("PYTEST_XDIST_WORKER") else 1.0
