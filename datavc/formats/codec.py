@@ -17,8 +17,8 @@ else:
     from backports import zstd
 
 LEVEL = 1
-"""Level 3 takes twice the time for a CSV and makes 12 % more bytes of it; for 8 KiB of code, a quarter more and 3 %
-fewer bytes (``tests/benchmarks/formats.py``)."""
+"""Level 3 takes twice the time for a CSV and makes 20 % more bytes of it; for 8 KiB of words, half as much again and 5 %
+more (``tests/benchmarks/formats.py``)."""
 
 MAX_WINDOW_LOG = 21
 """A frame may look back 2 MiB, which is what a reader must be able to hold besides the output."""
