@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -58,7 +59,16 @@ def typer_command(command: Command) -> ParsedCommand:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.command(command.name, help=_help(function), epilog=_EPILOG)(function)
-    return get_command(app)
+    parsed = get_command(app)
+    for parameter in parsed.params:
+        if parameter.param_type_name == "argument":
+            # Typer puts braces around a metavar of ours.
+            parameter.make_metavar = partial(_metavar, parameter)  # type: ignore[method-assign]
+    return parsed
+
+
+def _metavar(parameter: Any, ctx: Any = None, usage: bool = False) -> str:
+    return str(parameter.metavar or parameter.human_readable_name.upper())
 
 
 def load(command: Command) -> Callable[..., Any]:

@@ -40,7 +40,11 @@ def drop_line(text: bytes, line: bytes) -> bytes:
     """Leave out every line that is ``line``."""
     body = text.removeprefix(_BYTE_ORDER_MARK)
     mark = text[: len(text) - len(body)]
-    return mark + b"".join(row for row in io.BytesIO(body) if _without_ending(row) != line)
+    kept = b"".join(row for row in io.BytesIO(body) if _without_ending(row) != line)
+    if not mark and kept.startswith(_BYTE_ORDER_MARK):
+        # What was no mark on a later line must not become one.
+        mark = _BYTE_ORDER_MARK
+    return mark + kept
 
 
 def edit_file(path: Path, change: Callable[[bytes], bytes]) -> bool:

@@ -62,7 +62,8 @@ def test_dropping_a_line_leaves_the_others(text: bytes):
     after = drop_line(text, b"a")
 
     assert lines_of(after) == [line for line in lines_of(text) if line != b"a"]
-    assert after.startswith(MARK) == text.startswith(MARK)
+    # A later line that begins like a mark keeps its bytes only behind a mark of its own.
+    assert after.startswith(MARK) == text.startswith(MARK) or after.startswith(MARK + MARK)
 
 
 def test_a_line_that_is_not_there_is_not_dropped():

@@ -199,6 +199,9 @@ def _keep_rest(view: View, trees: TreeSource, partial: tuple[bytes, ...]) -> Non
                 continue
             leads = entry.kind == FOLDER and any(is_inside(sub, path) for sub in partial)
             if entry.name not in present:
+                if not added:
+                    # Unpacks the digests while they still match the columns.
+                    folder.digests = list(folder.digests)
                 added = True
                 folder.names.append(entry.name)
                 folder.kinds.append(entry.kind)
