@@ -30,7 +30,6 @@ HEAVY = {
     "pydantic",  # 80; Typer 0.29 imports it
     "pyfastcdc",
     "rich",  # 58
-    "tomli_w",
     "tomlkit",  # 90
 }
 LIGHT = HEAVY | {"typer", "subprocess", "sqlite3", "json", "xxhash", "datavc.repo", "datavc.formats"}

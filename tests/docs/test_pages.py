@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datavc.cli import table
+from datavc.formats.config import SETTINGS
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
@@ -67,6 +68,12 @@ def test_the_command_reference_is_that_of_the_code():
     spec.loader.exec_module(generator)
 
     assert generator.PAGE.read_text(encoding="utf-8") == generator.page(), "run: python docs/generate_cli.py"
+
+
+def test_every_setting_is_explained():
+    page = (REPO / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| `([a-z._]+)` \|", page, re.MULTILINE) == list(SETTINGS)
 
 
 def test_every_page_can_be_reached_from_the_index():
