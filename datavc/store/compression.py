@@ -5,6 +5,7 @@ The decision depends only on what came before in the same unit of work, so a re-
 
 from __future__ import annotations
 
+from datavc.errors import IntegrityError
 from datavc.formats import codec
 
 # A first sample of this many entries decides for a kind of file, then every 32nd is tried again. Measured on 8 KiB random
@@ -25,7 +26,20 @@ def pack_chunk(raw: bytes) -> bytes | None:
         if packed is None or not _is_worth_it(packed, sample):
             return None
     packed = codec.compress(raw)
-    return packed if packed is not None and _is_worth_it(packed, raw) else None
+    return _verified(packed, raw) if packed is not None and _is_worth_it(packed, raw) else None
+
+
+def _verified(packed: bytes, raw: bytes) -> bytes:
+    """``packed``, once it was decoded and compared: encoders have been wrong before.
+
+    Raises:
+        IntegrityError: it does not decode to ``raw``.
+    """
+    if codec.decompress(packed, len(raw)) != raw:
+        raise IntegrityError(
+            f"zstd wrote {len(raw)} bytes that do not decode to what was given: check this memory"
+        )
+    return packed
 
 
 def _is_worth_it(packed: bytes, raw: bytes) -> bool:
@@ -52,4 +66,4 @@ class Compressor:
             self._failures[kind] = failures + 1
             return None
         self._failures[kind] = 0
-        return packed
+        return _verified(packed, raw)

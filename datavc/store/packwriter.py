@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import xxhash
 
-from datavc.errors import IntegrityError
-from datavc.formats import codec
 from datavc.formats.pack import (
     MAX_PACK_BYTES,
     MAX_PACK_ENTRIES,
@@ -69,17 +67,7 @@ class PackWriter:
         )
 
     def add(self, digest: bytes, raw: bytes, form: int, packed: bytes | None = None) -> int:
-        """Append an entry of content ``raw``; ``packed`` is its zstd frame, where that is smaller.
-
-        What zstd wrote is decoded and compared first: encoders have been wrong before. Returns the stored length.
-
-        Raises:
-            IntegrityError: the frame does not decode to ``raw``.
-        """
-        if packed is not None and codec.decompress(packed, len(raw)) != raw:
-            raise IntegrityError(
-                f"zstd wrote {len(raw)} bytes that do not decode to what was given: check this memory"
-            )
+        """Append an entry of content ``raw``; ``packed`` is its zstd frame, where that is smaller. Returns the stored length."""
         stored = raw if packed is None else packed
         self._digests.append(digest)
         self._forms.append(form)
