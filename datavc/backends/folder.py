@@ -60,17 +60,15 @@ class FolderBackend(Backend):
         return self._read_open(self._open(name), name, start, length)
 
     def _read_open(self, fd: int, name: str, start: int, length: int | None) -> bytes:
-        with storage_errors(self.root / name):
+        # Called for every object of a checkout, so nothing is built for messages before there is one to send.
+        try:
             if length is None:
                 length = max(0, os.fstat(fd).st_size - start)
             data = os.pread(fd, length, start)
-            if len(data) < length:
-                pieces = [data]
-                missing = length - len(data)
-                while missing and (piece := os.pread(fd, missing, start + length - missing)):
-                    pieces.append(piece)
-                    missing -= len(piece)
-                data = b"".join(pieces)
+            while len(data) < length and (piece := os.pread(fd, length - len(data), start + len(data))):
+                data += piece
+        except OSError as error:
+            raise StorageError(f"{self.root / name} cannot be read: {error.strerror}") from error
         if len(data) != length:
             raise StorageError(f"{self.root / name} ends before the {start + length} bytes that it must have")
         return data

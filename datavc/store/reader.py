@@ -26,6 +26,7 @@ class ObjectReader:
         self._algorithm = algorithm
         self._hash = hash_function(algorithm)
         self._find = find
+        self._names: dict[bytes, str] = {}
 
     def read(self, digest: bytes, *, limit: int) -> bytes:
         """The whole object, of at most ``limit`` bytes, verified.
@@ -121,7 +122,10 @@ class ObjectReader:
 
     def _entry(self, digest: bytes, location: Location) -> bytes:
         pack, offset, stored, raw, flags = location
-        data = self._backend.read(layout.pack_path(pack), offset, stored)
+        name = self._names.get(pack)
+        if name is None:
+            name = self._names[pack] = layout.pack_path(pack)
+        data = self._backend.read(name, offset, stored)
         if not flags & ZSTD << 1:
             if stored != raw:
                 raise self._damaged(digest, layout.pack_path(location[0]))
