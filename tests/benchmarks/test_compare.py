@@ -15,19 +15,11 @@ def test_the_comparison_runs_on_fifty_files_and_cleans_up_after_itself(tmp_path:
     tools = ["cp"] + ["datavc"] * (importlib.util.find_spec("datavc") is not None)
     saved = tmp_path / "saved.json"
     data = ["--files", "50", "--average", "800", "--rows", "1000", "--big", "3000000", "--runs", "1"]
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--folder",
-        tmp_path,
-        "--tools",
-        ",".join(tools),
-        "--save",
-        saved,
-        *data,
-    ]
+    command = [sys.executable, SCRIPT, "--folder", str(tmp_path), "--tools", ",".join(tools)]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, *data, "--save", str(saved)], capture_output=True, text=True, timeout=120
+    )
 
     assert done.returncode == 0, done.stderr
     found = json.loads(saved.read_text())
