@@ -44,6 +44,13 @@ def test_links_lead_to_pages_and_headings_that_exist(page: Path):
     assert not broken
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_files_of_this_repository_that_a_page_names_exist(page: Path):
+    named = re.findall(r"`((?:datavc|tests|docs|\.ci)/[\w./-]*)`", page.read_text(encoding="utf-8"))
+
+    assert [name for name in named if not (REPO / name).exists()] == []
+
+
 def _typed(code: str) -> str:
     """What of a piece of code is typed: in console blocks, the lines that begin with ``$``."""
     if not code.startswith("```console"):
