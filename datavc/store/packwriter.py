@@ -67,7 +67,7 @@ class PackWriter:
         )
 
     def add(self, digest: bytes, raw: bytes, form: int, packed: bytes | None = None) -> int:
-        """Append an entry of content ``raw``; ``packed`` is its zstd frame, where that is smaller. Returns the stored length."""
+        """Append an entry of content ``raw``, or ``packed``, its zstd frame where that is smaller; returns what it takes."""
         stored = raw if packed is None else packed
         self._digests.append(digest)
         self._forms.append(form)
