@@ -28,6 +28,7 @@ from datavc.formats.state import WorkspaceState, decode_state, encode_state
 from datavc.git.places import find_git
 from datavc.git.program import Git
 from datavc.store.cache import Cache
+from datavc.workspace.safepath import refused_name
 from datavc.workspace.statcache import StatCache
 
 CONFIG_NAME = "datavc.toml"
@@ -160,7 +161,10 @@ class Repo:
         return sorted(self._walk_pointers())
 
     def read_pointer(self, path: bytes) -> Pointer | None:
-        """The pointer of dataset ``path``, or None. Raises MalformedError, ConflictError by the pointer's name."""
+        """The pointer of dataset ``path``, or None. Raises MalformedError, ConflictError by the pointer's name.
+
+        A pointer is untrusted, its own name too: one that stands for ``.git`` or lies in it is malformed.
+        """
         name = path + POINTER_SUFFIX
         try:
             data = self.absolute(name).read_bytes()
@@ -168,6 +172,12 @@ class Repo:
             return None
         except OSError as error:
             raise MalformedError(f"the pointer {show(name)} cannot be read: {error.strerror}") from error
+        for part in path.split(b"/"):
+            reason = refused_name(part)
+            if reason is not None:
+                raise MalformedError(
+                    f"the pointer {show(name)} stands for what no dataset may be: {show(part)} {reason}"
+                )
         pointer = parse_pointer(data, show(name))
         if pointer.digest.algorithm != self.algorithm:
             raise MalformedError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from datavc.errors import IntegrityError
+from datavc.errors import IntegrityError, MalformedError
 from datavc.formats.digest import Digest
 from datavc.operations.steps.plan import Plan
 from datavc.repo import Repo
@@ -38,12 +38,14 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
     lost = set()
     for digest, size in wanted.items():
         location = found.get(digest)
+        if location is not None and not location[4] & 1 and location[3] != size:
+            raise _wrong_size(repo, digest, size, location[3])
         if location is None:
             if cache.has_blob(digest, size):
                 located.blobs.add(digest)
             else:
                 lost.add(digest)
-        elif location[4] & 1 and not _has_chunks(repo, index, digest, location):
+        elif location[4] & 1 and not _has_chunks(repo, index, digest, location, size):
             lost.add(digest)
     if lost:
         located.missing = [
@@ -55,7 +57,15 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
     return located
 
 
-def _has_chunks(repo: Repo, index: ObjectIndex, digest: bytes, location: Location) -> bool:
+def _wrong_size(repo: Repo, digest: bytes, said: int, found: int) -> MalformedError:
+    """Pointers and trees are untrusted: what they say of a file must be so."""
+    return MalformedError(
+        f"object {Digest(repo.algorithm, digest)} has {found} bytes, where its pointer or tree says {said}",
+        "take the pointer from git again: git checkout -- POINTER",
+    )
+
+
+def _has_chunks(repo: Repo, index: ObjectIndex, digest: bytes, location: Location, size: int) -> bool:
     from datavc.store.reader import ObjectReader
 
     reader = ObjectReader(repo.cache.backend, repo.algorithm, index.find)
@@ -63,5 +73,7 @@ def _has_chunks(repo: Repo, index: ObjectIndex, digest: bytes, location: Locatio
         listed = reader.chunk_list(digest, location)
     except (IntegrityError, LookupError):
         return False
+    if listed.total != size:
+        raise _wrong_size(repo, digest, size, listed.total)
     wanted = set(listed.digests)
     return len(index.find_many(wanted)) == len(wanted)
