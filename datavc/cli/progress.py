@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 1.0
 REDRAW_SECONDS = 0.1
+# The longest text beside the bar: activity, bytes, files, rate, time left.
+WORDS_WIDTH = 80
 
 
 class TerminalProgress:
@@ -125,9 +127,10 @@ class _Phase:
                 return
             console = Console(stderr=True, no_color=not self._colour, highlight=False)
             known = self._total_bytes or self._total_files
+            bar_width = min(30, console.width - WORDS_WIDTH)
             bar = Progress(
                 TextColumn("{task.description}", markup=False),
-                *([BarColumn(30)] if known else []),
+                *([BarColumn(bar_width)] if known and bar_width >= 10 else []),
                 TextColumn("{task.fields[done]}", markup=False),
                 *([TimeRemainingColumn(compact=True)] if known else []),
                 console=console,

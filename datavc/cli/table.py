@@ -87,7 +87,7 @@ COMMANDS = {
         Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
         Command("move", WORK, "Rename a dataset, its files and its pointer", ""),
         Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
-        Command("du", LOOK, "Add up how much is in datasets and their folders", "-d --depth= --json"),
+        Command("du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --json"),
         Command("cat", LOOK, "Write a file of a dataset to standard output", ""),
         Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
         Command(

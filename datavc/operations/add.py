@@ -17,8 +17,8 @@ from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps import grafting
 from datavc.operations.steps.examine import View, complete, examine, record_base, scan_workspace
-from datavc.operations.steps.ingest import Ingest, Stored, free_bytes
-from datavc.operations.steps.placing import place_of
+from datavc.operations.steps.ingest import Ingest
+from datavc.operations.steps.placing import Stored, free_bytes, place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
@@ -92,7 +92,11 @@ def add(
             job.view = _look(
                 repo, job, force=force, update_all=update_all, rehash=rehash, jobs=jobs, progress=progress
             )
-            if update_all and job.view.standing in ("behind", "missing", "clean"):
+            if (
+                update_all
+                and job.view.standing in ("behind", "missing", "clean")
+                and not _must_store(repo, job.view)
+            ):
                 if job.view.standing != "clean":
                     result.skipped.append((job.path, job.view.standing))
                 work.remove(job)
@@ -178,6 +182,11 @@ def _look(
     if view.pointer is not None and not force:
         _refuse_moved(view, update_all=update_all)
     return view
+
+
+def _must_store(repo: Repo, view: View) -> bool:
+    """Whether an unmodified dataset is in the workspace and not in the cache, so that ``-u`` has work with it."""
+    return view.standing == "clean" and view.target is not None and repo.cache.root(view.target[0]) is None
 
 
 def _refuse_moved(view: View, *, update_all: bool) -> None:

@@ -20,9 +20,9 @@ from datavc.operations.selection import Selected, select
 from datavc.operations.steps.examine import View, base_trees, complete, examine
 from datavc.operations.steps.fulfil import Fulfilment
 from datavc.operations.steps.grafting import graft_trees
-from datavc.operations.steps.ingest import Ingest, free_bytes
+from datavc.operations.steps.ingest import Ingest
 from datavc.operations.steps.locating import Located, locate
-from datavc.operations.steps.placing import place_of
+from datavc.operations.steps.placing import free_bytes, place_of
 from datavc.operations.steps.plan import Plan, Planner
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.versions import find_version

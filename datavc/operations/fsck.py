@@ -78,7 +78,8 @@ class _Check:
             self.result.objects += checked.entries
             if checked.message:
                 self._problem("pack", file.name, checked.message)
-                if checked.name is not None:
+                if checked.name is not None and not checked.entries:
+                    # Not even its footer can be read, so nothing in it can.
                     self._bad_packs.add(checked.name)
             for digest in checked.damaged:
                 text = str(Digest(checked.algorithm, digest)) if checked.algorithm else digest.hex()

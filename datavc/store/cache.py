@@ -5,6 +5,7 @@ It may be shared by several clones and users; ``clones/`` in it says by which. N
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -16,7 +17,7 @@ import xxhash
 
 from datavc import __version__
 from datavc.backends.folder import FolderBackend
-from datavc.errors import MalformedError, StoredFileNotFound, UnsupportedFormat
+from datavc.errors import MalformedError, StorageError, StoredFileNotFound, UnsupportedFormat
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.store import layout
@@ -59,7 +60,9 @@ class Cache:
                 "user": os.environ.get("USER", str(os.getuid())),
                 "since": _now(),
             }
-            self.backend.write(name, json.dumps(note, sort_keys=True).encode() + b"\n")
+            # A cache that may only be read needs no note: whoever owns it cannot know of its readers.
+            with contextlib.suppress(StorageError):
+                self.backend.write(name, json.dumps(note, sort_keys=True).encode() + b"\n")
 
     def root(self, digest: Digest) -> Root | None:
         """The root that proves that everything reachable from ``digest`` is here, or None.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.render import next_command, talk
+from datavc.cli.render import from_here, next_command, shell_word, talk
 from datavc.cli.session import current
 
 
@@ -37,6 +37,7 @@ def init(
     else:
         talk(f"datavc was set up in {result.root} already; nothing to change")
     if result.created and not no_git:
-        next_command(f"git add {' '.join(result.created)} && git commit -m 'Set up datavc'")
+        words = " ".join(shell_word(from_here(result.root, name)) for name in result.created)
+        next_command(f"git add {words} && git commit -m 'Set up datavc'")
     else:
         next_command("datavc add PATH")

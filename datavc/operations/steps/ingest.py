@@ -8,21 +8,20 @@ goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from datavc.errors import DatavcError, IntegrityError
 from datavc.formats.digest import ALGORITHMS, Digest
-from datavc.formats.pack import DATA, META
+from datavc.formats.pack import DATA, LIST, META
 from datavc.formats.root import Root
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps.cutting import Wanted, cut_units
 from datavc.operations.steps.linking import BlobStore
+from datavc.operations.steps.placing import Place, Stored
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.units import (
     CLAIMED,
@@ -36,48 +35,19 @@ from datavc.operations.steps.units import (
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
 from datavc.store.blobwriter import BlobWriter
-from datavc.store.cache import Cache, new_root
+from datavc.store.cache import new_root
 from datavc.store.claims import create_claims
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.workspace.hashing import OpenFolders
-from datavc.workspace.links import LinkKind
 from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import open_stable, stat_tuple
-from datavc.workspace.statcache import StatCache
 
 # Files above this are cut into chunks, in this process and its threads; the others go to worker processes in units.
 LARGE_BYTES = 1 << 20
 _SECONDS_PER_FILE, _SECONDS_PER_BYTE = 25e-6, 2e-9
 _CHECKPOINT_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class Stored:
-    """What storing a dataset came to: bytes and files, ``stored_bytes`` as they lie in the packs."""
-
-    entry: Entry
-    root: Root
-    new_files: int = 0
-    new_bytes: int = 0
-    stored_bytes: int = 0
-    read_bytes: int = 0
-
-
-@dataclass(slots=True)
-class Place:
-    """Where and as what a dataset is stored."""
-
-    cache: Cache
-    stat_cache: StatCache
-    workspace: bytes
-    path: bytes
-    commit: str | None
-    links_into: bytes | None = None
-    link: LinkKind = "copy"
-    share_above: int = 1 << 20
-    saved: bool = False
 
 
 class Ingest:
@@ -142,7 +112,8 @@ class Ingest:
         if unproved:
             found = self._known.find_many(unproved)
             for digest, places in unproved.items():
-                if digest in found or self._cache.has_blob(digest, places[0][0].size(places[0][1])):
+                size = places[0][0].size(places[0][1])
+                if self._is_whole(digest, found.get(digest)) or self._cache.has_blob(digest, size):
                     self._elsewhere.add(digest)
                 else:
                     wanted.extend(places)
@@ -297,7 +268,20 @@ class Ingest:
             return True
         return False
 
+    def _is_whole(self, digest: bytes, location: Location | None) -> bool:
+        """Whether a known object is there with all its chunks: a chunk list alone is none of them."""
+        if location is None or not location[4] & LIST:
+            return location is not None
+        try:
+            chunks = set(self._cache.reader().chunk_list(digest, location).digests)
+        except DatavcError:
+            return False
+        return all(chunk in self._builder or self._known.find(chunk) is not None for chunk in chunks)
+
     # Trees, index, root
+
+    def _is_tree_stored(self, digest: bytes) -> bool:
+        return self._is_stored(digest) and self._is_whole(digest, self._known.find(digest))
 
     def _store_trees(self, scratch: Path) -> Entry:
         entry, trees = self._scan.seal()
@@ -305,7 +289,7 @@ class Ingest:
         stream = self._stream(scratch, META)
         try:
             for digest, encoded in trees.items():
-                if digest not in old and not self._is_stored(digest):
+                if digest not in old and not self._is_tree_stored(digest):
                     stream.add_tree(digest, encoded, self._is_stored)
             stream.close()
         except BaseException:
@@ -353,9 +337,19 @@ class Ingest:
         reader = self._cache.reader()
         for digest, location in found.items():
             yield digest, location
-            if location[4] & 1:
-                listed = reader.chunk_list(digest, location)
-                yield from self._known.find_many(set(listed.digests)).items()
+            if location[4] & LIST:
+                chunks = {
+                    chunk
+                    for chunk in reader.chunk_list(digest, location).digests
+                    if chunk not in self._builder
+                }
+                known = self._known.find_many(chunks)
+                if len(known) < len(chunks):
+                    raise IntegrityError(
+                        f"object {Digest(self._scan.algorithm, digest)} lacks {len(chunks) - len(known)} of its chunks",
+                        "run the same command again",
+                    )
+                yield from known.items()
 
     def _prove_claims(self) -> None:
         """Every digest that one worker left to another must be in a pack by now."""
@@ -378,9 +372,3 @@ class Ingest:
         self._new_indexes += self._builder.publish(self._cache.backend)
         self._place.stat_cache.write_rows(self._scan.changed_rows())
         self._checkpointed = time.monotonic()
-
-
-def free_bytes(folder: Path) -> int:
-    """What this user may still write on the file system of ``folder``."""
-    seen = os.statvfs(folder)
-    return seen.f_bavail * seen.f_frsize

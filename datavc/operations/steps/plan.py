@@ -123,9 +123,7 @@ class Planner:
             return
         below = [entry if entry is not None and entry.kind == FOLDER else None for entry in recorded]
         if kind == FOLDER and (wanted is None or wanted.kind != FOLDER):
-            self._folder(path, None, self._view.scan.folders[path], below)
-            (self._plan.cleared_folders if wanted else self._plan.removed_folders).append(path)
-            self._plan.touched.add(path)
+            self._leave_folder(path, below, first=wanted is not None)
         elif kind is not None and kind != FOLDER:
             self._judge(path, kind, digest, wanted, recorded)
         if wanted is None:
@@ -166,6 +164,18 @@ class Planner:
         if wanted is not None and (work.entries or work.is_new):
             self._plan.folders.insert(place, work)
         self._plan.touched.add(path)
+
+    def _leave_folder(self, path: bytes, recorded: Sequence[Entry | None], *, first: bool) -> None:
+        """Plan that a folder goes with all in it: at the end, or ``first`` where something else takes its name."""
+        plan = self._plan
+        files, folders = len(plan.removed), len(plan.removed_folders)
+        self._folder(path, None, self._view.scan.folders[path], recorded)
+        plan.removed_folders.append(path)
+        plan.touched.add(path)
+        if first:
+            plan.cleared += plan.removed[files:]
+            plan.cleared_folders += plan.removed_folders[folders:]
+            del plan.removed[files:], plan.removed_folders[folders:]
 
     def _tree(self, wanted: Entry | None, path: bytes) -> Tree | None:
         if wanted is None:
