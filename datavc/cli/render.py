@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import is_dataclass
 
 from datavc.cli.session import current
 from datavc.cli.terminal import paint, say
@@ -107,7 +107,7 @@ def print_table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> 
 def print_json(value: object) -> None:
     """Print a result as JSON: a list with one line for each item, anything else on one line.
 
-    ASCII only. Bytes that are no UTF-8 come out as lone surrogates (``\\udc80`` to ``\\udcff``), which
+    ASCII only. Bytes that are no UTF-8 come out as lone surrogates (U+DC80 to U+DCFF), which
     ``datavc.formats.paths.from_text`` turns back.
     """
     import json
@@ -129,12 +129,6 @@ def plain(value: object) -> object:
         return to_text(value)
     if isinstance(value, Digest | os.PathLike):
         return str(value)
-    names = _field_names(type(value))
-    if names:
-        return {name: getattr(value, name) for name in names}
+    if is_dataclass(value):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
     raise TypeError(f"{type(value).__name__} has no place in JSON")
-
-
-@lru_cache
-def _field_names(kind: type[object]) -> tuple[str, ...]:
-    return tuple(getattr(kind, "__dataclass_fields__", ()))

@@ -1,12 +1,12 @@
 """``add``: put files and folders into the cache, and leave a pointer for git in their place.
 
 The order (design section 4): everything is looked at and refused before a byte is hashed; then packs, pack index and root
-go into the cache; then the ignore line, the workspace state, and last the pointer.
+go into the cache; then the ignore line, the pointer, and the workspace state.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from datavc.durable import write_durably
@@ -271,7 +271,11 @@ def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: P
 
 
 def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddResult) -> bool:
-    """Ignore line, workspace state, pointer: in this order. An identical pointer is left untouched."""
+    """Ignore line, pointer, workspace state: in this order. An identical pointer is left untouched.
+
+    Killed before the state is written, the workspace equals its pointer, which is clean whatever the state says. The
+    other way round it would equal its state and not its pointer, which is what ``behind`` looks like.
+    """
     pointer_path = view.path + POINTER_SUFFIX
     folder, _, name = view.path.rpartition(b"/")
     if repo.git is not None:
@@ -283,7 +287,6 @@ def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddRes
         )
     kind = KIND_NAMES[entry.kind]
     partial = view.state.partial if entry.kind == FOLDER else None
-    record_base(repo, view, (digest, kind), partial=partial)
     result.git_add.append(pointer_path.decode("utf-8", "surrogateescape"))
     old = view.pointer
     if old is not None and (old.digest, old.kind, old.size, old.files) == (
@@ -292,11 +295,13 @@ def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddRes
         entry.size,
         entry.count,
     ):
+        record_base(repo, view, (digest, kind), partial=partial)
         return False
     extra = {key: value for key, value in old.extra.items() if key not in ("run", "import")} if old else {}
     new = Pointer(kind, digest, entry.size, entry.count, extra)
     write_durably(repo.absolute(pointer_path), format_pointer(new))
-    view.pointer = replace(new)
+    view.pointer = new
+    record_base(repo, view, (digest, kind), partial=partial)
     return True
 
 

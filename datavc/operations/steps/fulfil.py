@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from array import array
@@ -205,9 +206,13 @@ class Fulfilment:
                     raise _changed(path)
                 os.unlink(name, dir_fd=folder_fd)
         for path in sorted(folders, key=lambda path: -path.count(b"/")):
-            with _folder_of(root_fd, path) as (folder_fd, name), contextlib.suppress(OSError):
-                # A folder that still holds something, such as ignored files, stays.
-                os.rmdir(name, dir_fd=folder_fd)
+            with _folder_of(root_fd, path) as (folder_fd, name):
+                try:
+                    os.rmdir(name, dir_fd=folder_fd)
+                except OSError as error:
+                    # A folder that still holds something, such as ignored files, stays.
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                        raise
 
     def _write_rows(self) -> None:
         """The stat rows of every folder that was touched, from what was written and what was there before."""

@@ -1,0 +1,146 @@
+"""Killed or failed at every file-changing call, ``add`` and ``checkout`` lose nothing, and the same command finishes.
+
+The quick part of each sweep takes every few points; ``-m slow`` takes all of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from projects import Project
+from sweeps import COMPLETED, run_failing, run_killed
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+_MOST_POINTS = 2000
+_QUICK_STRIDE = 7
+
+FIRST = {
+    "data/a": "alpha" * 100,
+    "data/b": "beta",
+    "data/sub/c": "gamma",
+    "data/sub/deep/d": "delta",
+    "data/empty": None,
+    "data/zero": "",
+    "data/large": bytes(range(256)) * 6000,
+}
+SECOND = {"data/a": "alpha two", "data/new/e": "epsilon", "data/sub/c": "gamma two"}
+
+
+def base_project(project: Project) -> Project:
+    """Two committed versions; the workspace and the pointer stand at the second."""
+    project.write(FIRST)
+    (project.root / "data/link").symlink_to("nowhere")
+    (project.root / "data/b").chmod(0o755)
+    project.run("add", "data")
+    project.commit("one")
+    project.write(SECOND)
+    (project.root / "data/zero").unlink()
+    shutil.rmtree(project.root / "data/sub/deep")
+    project.run("add", "data")
+    project.commit("two")
+    return project
+
+
+def unsaved_edit(project: Project) -> None:
+    project.write({"data/a": "edited", "data/fresh": "fresh " * 50})
+    (project.root / "data/b").unlink()
+
+
+def at_first(project: Project) -> None:
+    project.git("checkout", "-q", "HEAD~1")
+
+
+def wiped(project: Project) -> None:
+    shutil.rmtree(project.root / "data")
+
+
+CASES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
+    "add what changed": (unsaved_edit, ["add", "data"]),
+    "check out an earlier version": (at_first, ["checkout"]),
+    "check out into nothing": (wiped, ["checkout"]),
+    "check out over unsaved work": (unsaved_edit, ["checkout", "--force"]),
+}
+
+
+@pytest.fixture
+def cases(
+    project: Project, tmp_path: Path
+) -> Callable[[str], tuple[Callable[[], Project], list[str], dict, dict]]:
+    """For a case: a maker of fresh copies of its start, the command, and what data is before and after it."""
+    base_project(project)
+
+    def make(name: str) -> tuple[Callable[[], Project], list[str], dict, dict]:
+        prepare, command = CASES[name]
+        prepare(project)
+        start = tmp_path / "start"
+        os.rename(project.root, start)
+        before = Project(start).tree("data") if (start / "data").exists() else {}
+
+        def fresh() -> Project:
+            if project.root.exists():
+                shutil.rmtree(project.root)
+            shutil.copytree(start, project.root, symlinks=True)
+            return project
+
+        fresh().run(*command)
+        return fresh, command, before, project.tree("data")
+
+    return make
+
+
+def assert_nothing_lost(project: Project, before: dict, after: dict) -> None:
+    """No damaged object under a final name; every file wholly old or wholly new."""
+    project.run("fsck")
+    if (project.root / "data").exists():
+        for path, found in project.tree("data").items():
+            if b".datavc-tmp-" not in path and found[0] != "folder":
+                assert found in (before.get(path), after.get(path)), path
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "stride", [_QUICK_STRIDE, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_killed_at_any_change_it_loses_nothing_and_finishes_when_run_again(cases, name: str, stride: int):
+    fresh, command, before, after = cases(name)
+    for point in range(1, _MOST_POINTS, stride):
+        project = fresh()
+        if run_killed(project, command, point) == COMPLETED:
+            break
+        assert_nothing_lost(project, before, after)
+        project.run(*command)
+        assert project.tree("data") == after
+        project.run("fsck")
+        assert not list((project.root / ".git/datavc/cache/tmp").iterdir())
+        assert "unfinished" not in project.run("status").out
+    else:
+        pytest.fail(f"{_MOST_POINTS} points were not enough")
+    assert point > 20, "the sweep saw no changes at all"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full disk", "input output error"])
+@pytest.mark.parametrize("once", [True, False], ids=["once", "for good"])
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "stride", [5 * _QUICK_STRIDE, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_a_failing_disk_is_reported_loses_nothing_and_the_next_run_finishes(
+    cases, name: str, number: int, once: bool, stride: int
+):
+    fresh, command, before, after = cases(name)
+    for point in range(2, _MOST_POINTS, stride):
+        project = fresh()
+        code = run_failing(project, command, point, number, once=once)
+        assert_nothing_lost(project, before, after)
+        if code == 0:
+            assert project.tree("data") == after
+            if not once or point > 300:
+                break
+        project.run(*command)
+        assert project.tree("data") == after
+        project.run("fsck")
