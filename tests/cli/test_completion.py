@@ -1,0 +1,168 @@
+"""The completion scripts complete commands, options and paths; bash's is run, the others where their shells are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datavc.cli.completion import SHELLS, script
+from datavc.cli.main import main
+from datavc.cli.table import ALIASES, COMMANDS
+
+COMPLETE = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_datavc
+((${#COMPREPLY[@]})) && printf '%s\\n' "${COMPREPLY[@]}"
+exit 0
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A folder with a dataset that is there, one that is a pointer alone, and odd names."""
+    folder = tmp_path / "workspace"
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "a b.csv").touch()
+    (folder / "train.datavc").touch()
+    (folder / "test.datavc").touch()
+    (folder / "notes *.txt").touch()
+    return folder
+
+
+def complete(folder: Path, *words: str) -> set[str]:
+    """What bash offers for the last of ``words``."""
+    path = folder.parent / "datavc.bash"
+    path.write_text(script("bash"))
+    ended = subprocess.run(
+        ["bash", "--norc", "-c", COMPLETE, "bash", str(path), "datavc", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr.replace("bash: compopt: not currently executing completion function\n", "") == ""
+    return set(ended.stdout.splitlines())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_command_prints_the_script(shell: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", shell]) == 0
+
+    assert capsys.readouterr() == (script(shell) + "\n", "")
+
+
+@pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])
+def test_another_shell_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", *words]) == 2
+
+    assert "usage: datavc completion bash|zsh|fish" in capsys.readouterr().err
+
+
+def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", "--help"]) == 0
+
+    assert 'eval "$(datavc completion bash)"' in capsys.readouterr().out
+
+
+def test_printing_a_script_does_not_load_typer():
+    code = (
+        "import sys; from datavc.cli.main import main; main(['completion', 'bash']);"
+        " sys.exit('typer' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_command_and_option_is_in_every_script(shell: str):
+    text = script(shell)
+
+    for command in COMMANDS.values():
+        assert command.name in text
+        for word in command.options.split():
+            option = word.partition("=")[0]
+            fish = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
+            assert (fish if shell == "fish" else option) in text
+
+
+def test_commands_and_aliases_are_completed(workspace: Path):
+    assert complete(workspace, "") == {*COMMANDS, *ALIASES, "help"}
+    assert complete(workspace, "c") == {"checkout", "cat", "config", "completion"}
+    assert complete(workspace, "-q", "-C", "train", "st") == {"status"}
+    assert complete(workspace, "help", "st") == {"status"}
+
+
+def test_options_are_those_of_the_command_and_the_global_ones(workspace: Path):
+    assert complete(workspace, "status", "--") == {
+        "--json",
+        "--exit-code",
+        "--quiet",
+        "--verbose",
+        "--jobs",
+        "--color",
+        "--help",
+    }
+    assert complete(workspace, "rm", "--d") == {"--delete", "--dry-run"}
+    assert complete(workspace, "--v") == {"--verbose", "--version"}
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["init", "--hash", ""], {"xxh128", "blake3", "sha256"}),
+        (["init", "--hash", "=", "b"], {"blake3"}),
+        (["init", "--hash", "="], {"xxh128", "blake3", "sha256"}),
+        (["--color", "a"], {"auto", "always"}),
+        (["add", "--color", "n"], {"never"}),
+        (["du", "-d", ""], set()),
+        (["completion", ""], {"bash", "zsh", "fish"}),
+        (["init", "t"], set()),
+    ],
+)
+def test_values_are_those_that_the_option_takes(words: list[str], offered: set[str], workspace: Path):
+    assert complete(workspace, *words) == offered
+
+
+def test_paths_are_completed_whatever_is_in_their_names(workspace: Path):
+    assert complete(workspace, "add", "train/") == {"train/a b.csv"}
+    assert complete(workspace, "add", "no") == {"notes *.txt"}
+    assert complete(workspace, "-C", "t") == {"train"}
+
+
+def test_a_dataset_is_completed_from_its_pointer(workspace: Path):
+    assert complete(workspace, "checkout", "te") == {"test"}
+    assert complete(workspace, "checkout", "tr") == {"train"}
+
+
+def test_behind_two_dashes_there_are_only_paths(workspace: Path):
+    (workspace / "--json").touch()
+
+    assert complete(workspace, "add", "--", "--j") == {"--json"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_script_is_one_that_its_shell_understands(shell: str, tmp_path: Path):
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    path = tmp_path / "script"
+    path.write_text(script(shell))
+
+    subprocess.run([program, "-n", str(path)], check=True)
+
+
+def test_fish_completes_commands_and_options(workspace: Path):
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not installed")
+    (workspace.parent / "datavc.fish").write_text(script("fish"))
+    command = 'source ../datavc.fish; complete -C "datavc sta"; complete -C "datavc checkout --forc"'
+    ended = subprocess.run(
+        [fish, "--no-config", "-c", command], cwd=workspace, capture_output=True, text=True
+    )
+
+    assert ended.stdout.splitlines() == ["status\tSay what state each dataset is in", "--force"]

@@ -1,0 +1,138 @@
+"""Values as people and scripts read them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datavc.cli import render
+from datavc.cli.session import Session, using
+from datavc.cli.terminal import printable
+from datavc.formats.digest import Digest
+from datavc.formats.paths import from_text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2 - 1, "1.0 MiB"),
+        (5 * 1024**3, "5.0 GiB"),
+        (2**63 - 1, "8.0 EiB"),
+    ],
+)
+def test_sizes_are_told_in_the_unit_that_fits(size: int, text: str):
+    assert render.human_size(size) == text
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_size_is_never_longer_than_a_column(size: int):
+    assert len(render.human_size(size)) <= len("1023.9 KiB")
+
+
+def test_counts_agree_with_their_noun():
+    assert render.count(1, "file") == "1 file"
+    assert render.count(0, "file") == "0 files"
+    assert render.count(12345, "file") == "12,345 files"
+    assert render.count(2, "copy", "copies") == "2 copies"
+
+
+@given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw))
+def test_a_shell_takes_a_word_for_exactly_the_path(path: bytes):
+    printed = subprocess.run(
+        ["bash", "-c", f"printf %s {render.shell_word(path)}"],
+        capture_output=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]},
+    ).stdout
+
+    assert printed == path
+
+
+def test_plain_paths_are_not_quoted():
+    assert render.shell_word(b"data/train-2024.csv") == "data/train-2024.csv"
+
+
+def test_paths_are_told_as_seen_from_the_folder_of_the_command(tmp_path: Path):
+    with using(Session(tmp_path)):
+        assert render.from_here(tmp_path, b"a/b") == b"a/b"
+    with using(Session(tmp_path / "a")):
+        assert render.from_here(tmp_path, b"a/b") == b"b"
+        assert render.from_here(str(tmp_path), "c") == b"../c"
+        assert render.from_here(tmp_path, b"a") == b"."
+
+
+@dataclass(slots=True)
+class Row:
+    path: bytes
+    digest: Digest
+    parts: tuple[int, ...]
+    below: list[Row]
+
+
+def test_results_become_json_that_keeps_every_byte(capsys: pytest.CaptureFixture[str]):
+    digest = Digest("xxh128", bytes(16))
+    row = Row(b"a\xff\n", digest, (1, 2), [Row("ä".encode(), digest, (), [])])
+
+    render.print_json([row, row])
+
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert len(out.splitlines()) == 2
+    first, second = json.loads(out)
+    assert first == second
+    assert from_text(first["path"]) == b"a\xff\n"
+    assert first["digest"] == str(digest)
+    assert first["below"][0] == {"path": "ä", "digest": str(digest), "parts": [], "below": []}
+
+
+def test_an_empty_result_is_an_empty_list(capsys: pytest.CaptureFixture[str]):
+    render.print_json([])
+
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_json_refuses_what_it_has_no_word_for():
+    with pytest.raises(TypeError, match="object has no place in JSON"):
+        render.print_json(object())
+
+
+def test_tables_have_straight_columns(capsys: pytest.CaptureFixture[str]):
+    render.print_table([["1 B", "a", "x"], ["1.5 KiB", "bbb", ""]], right=(0,))
+
+    assert capsys.readouterr().out == "    1 B  a    x\n1.5 KiB  bbb\n"
+
+
+def test_the_next_command_is_talk(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with using(Session(tmp_path)):
+        render.next_command("datavc status")
+    with using(Session(tmp_path, quiet=True)):
+        render.next_command("datavc status")
+        render.talk("hello")
+
+    assert capsys.readouterr() == ("", "next: datavc status\n")
+
+
+def test_text_is_styled_only_in_colour(tmp_path: Path):
+    with using(Session(tmp_path, colour=True)):
+        assert render.styled("clean", "green") == "\x1b[32mclean\x1b[0m"
+    with using(Session(tmp_path)):
+        assert render.styled("clean", "green") == "clean"
+
+
+@given(st.text())
+def test_talk_obeys_nothing_that_is_in_a_name(text: str):
+    shown = printable(text)
+
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert shown == text or not text.isprintable()
