@@ -172,6 +172,11 @@ class FolderBackend(Backend):
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
+    def __del__(self) -> None:
+        # Descriptors are bare numbers, which nobody else would close; __init__ may have failed before there were any.
+        if getattr(self, "_fds", None):
+            self.close()
+
     def close(self) -> None:
         """Let go of every open file."""
         if self._pid == os.getpid():
