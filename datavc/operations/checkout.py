@@ -117,7 +117,7 @@ def _prepare(repo: Repo, item: Selected, digest: str | None, jobs: int, progress
     recorded = [base_trees(repo, view.base)] if view.base is not None else []
     if view.state.checkout is not None:
         recorded.append(base_trees(repo, (view.state.checkout.target, view.state.checkout.kind)))
-    recorded = [source for source in recorded if _is_readable(source)]
+    recorded = [source for source in recorded if view.scan.exists and _is_readable(source)]
     parent = repo.absolute(path).parent
     case_sensitive = not parent.is_dir() or is_case_sensitive(parent)
     plan = Planner(view, target, recorded, item.parts, case_sensitive=case_sensitive).plan(size)

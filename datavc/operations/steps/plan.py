@@ -148,6 +148,9 @@ class Planner:
         if path.count(b"/") - self._view.path.count(b"/") > _MAX_DEPTH:
             raise MalformedError(f"folders in {show(self._view.path)} are nested more than {_MAX_DEPTH} deep")
         tree = self._tree(wanted, path)
+        if found is None and tree is not None:
+            self._new_folder(path, tree)
+            return
         old = [
             None if entry is None else source.checked(entry)
             for source, entry in zip(self._recorded, recorded, strict=True)
@@ -164,6 +167,21 @@ class Planner:
         if wanted is not None and (work.entries or work.is_new):
             self._plan.folders.insert(place, work)
         self._plan.touched.add(path)
+
+    def _new_folder(self, path: bytes, tree: Tree) -> None:
+        """Plan a folder that is not there: nothing in it can be unsaved, so nothing on record is looked at."""
+        work = FolderWork(path, True, FOLDER not in tree.kinds)
+        self._plan.folders.append(work)
+        self._plan.touched.add(path)
+        for entry in entries(tree):
+            inner = path + b"/" + entry.name
+            if self._parts is not None and not self._concerns(inner):
+                continue
+            if entry.kind == FOLDER:
+                self._folder(inner, entry, None, ())
+            else:
+                work.entries.append(entry)
+        work.replaced = [None] * len(work.entries)
 
     def _leave_folder(self, path: bytes, recorded: Sequence[Entry | None], *, first: bool) -> None:
         """Plan that a folder goes with all in it: at the end, or ``first`` where something else takes its name."""
