@@ -6,6 +6,7 @@ they take without it. So this module imports nothing slow at its top.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from datavc.cli import table
@@ -53,6 +54,9 @@ def _run(words: list[str], teller: Teller) -> int | None:
 
 
 def _call(command: table.Command, arguments: list[str], options: GlobalOptions) -> int | None:
+    # Importing makes objects that live as long as the process: looking for garbage among them every 700 objects costs
+    # `status` 10 ms of its 150.
+    gc.set_threshold(50_000)
     if command.plain:
         from importlib import import_module
 
