@@ -11,7 +11,6 @@ import contextlib
 import errno
 import functools
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -264,7 +263,7 @@ def _umask() -> int:
 
 
 def _probe_name() -> bytes:
-    return RESERVED_PREFIX + b"link-" + secrets.token_hex(8).encode()
+    return RESERVED_PREFIX + b"link-" + os.urandom(8).hex().encode()
 
 
 def _forget(folder_fd: int, name: bytes) -> None:

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -136,7 +135,7 @@ def is_case_sensitive(folder: FolderPlace) -> bool:
     StorageError.
     """
     with _probe_folder(folder) as fd:
-        name = RESERVED_PREFIX + b"case-" + secrets.token_hex(8).encode()
+        name = RESERVED_PREFIX + b"case-" + os.urandom(8).hex().encode()
         with _probe_file(fd, name):
             return not _exists(fd, name.upper())
 
@@ -144,7 +143,7 @@ def is_case_sensitive(folder: FolderPlace) -> bool:
 def has_exec_bits(folder: FolderPlace) -> bool:
     """Whether files in ``folder`` keep the exec bit. Tried with a temporary file; raises StorageError."""
     with _probe_folder(folder) as fd:
-        name = RESERVED_PREFIX + b"exec-" + secrets.token_hex(8).encode()
+        name = RESERVED_PREFIX + b"exec-" + os.urandom(8).hex().encode()
         with _probe_file(fd, name) as file_fd:
             # Both ways: vfat, SMB and WSL's drvfs may be mounted so that every file looks executable.
             return all(_keeps_mode(file_fd, mode) for mode in (0o700, 0o600))
@@ -153,7 +152,7 @@ def has_exec_bits(folder: FolderPlace) -> bool:
 def has_symlinks(folder: FolderPlace) -> bool:
     """Whether ``folder`` can hold symlinks. Tried with a temporary one; raises StorageError."""
     with _probe_folder(folder) as fd:
-        name = RESERVED_PREFIX + b"link-" + secrets.token_hex(8).encode()
+        name = RESERVED_PREFIX + b"link-" + os.urandom(8).hex().encode()
         try:
             os.symlink(b"no such target", name, dir_fd=fd)
             return os.readlink(name, dir_fd=fd) == b"no such target"
