@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from datavc.errors import StorageError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    import threading
+    from concurrent.futures import Executor, Future, ProcessPoolExecutor
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -34,29 +35,63 @@ def default_jobs() -> int:
     return max(1, min(16, available))
 
 
+class Workers:
+    """Worker processes for one piece of work: started when there is enough of it, or ahead of time by :meth:`start`.
+
+    ``preload`` is the module of the batch function, imported once in the fork server. The processes are stopped when the
+    block is left; at once, and their queued batches dropped, when an exception leaves it.
+    """
+
+    def __init__(self, jobs: int, *, preload: str) -> None:
+        self.jobs = jobs
+        self._preload = preload
+        self._executor: ProcessPoolExecutor | None = None
+        self._starting: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to start the processes, without waiting: that takes 0.15 s, in which the caller has other things to do."""
+        if self.jobs <= 1 or self._executor is not None:
+            return
+        import threading
+
+        self._executor = executor = self._make()
+        self._starting = threading.Thread(target=_await_worker, args=(executor,), daemon=True)
+        self._starting.start()
+
+    def executor(self, *, expected_seconds: float) -> Executor | None:
+        """The pool, or None where working in this process is faster."""
+        if self._executor is None and self.jobs > 1 and expected_seconds >= SERIAL_BELOW_SECONDS:
+            self._executor = self._make()
+        return self._executor
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._executor is None:
+            return
+        if self._starting is not None:
+            self._starting.join()
+        if kind is None:
+            self._executor.shutdown()
+        else:
+            _stop_now(self._executor)
+
+    def _make(self) -> ProcessPoolExecutor:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
+        if sys.platform != "darwin":
+            context.set_forkserver_preload([self._preload])
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_prepare_worker)
+
+
 @contextmanager
 def process_pool(jobs: int, *, expected_seconds: float, preload: str) -> Iterator[Executor | None]:
-    """A pool of ``jobs`` worker processes, or None where working in this process is faster.
-
-    ``preload`` is the module of the batch function, imported once in the fork server. The pool is stopped at once, its
-    queued batches dropped, when the block is left by an exception.
-    """
-    if jobs <= 1 or expected_seconds < SERIAL_BELOW_SECONDS:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    context = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
-    if sys.platform != "darwin":
-        context.set_forkserver_preload([preload])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker)
-    try:
-        yield executor
-    except BaseException:
-        _stop_now(executor)
-        raise
-    executor.shutdown()
+    """A pool of ``jobs`` worker processes for the block, or None where working in this process is faster."""
+    with Workers(jobs, preload=preload) as workers:
+        yield workers.executor(expected_seconds=expected_seconds)
 
 
 def run_batches(
@@ -93,6 +128,12 @@ def run_batches(
             "a worker process died before it was done, killed or out of memory",
             "run the same command again, with fewer workers: -j 1",
         ) from error
+
+
+def _await_worker(executor: Executor) -> None:
+    """The first batch makes a pool start all its processes. Whoever uses it next meets what went wrong with that."""
+    with suppress(Exception):
+        executor.submit(os.getpid).result()
 
 
 def _prepare_worker() -> None:

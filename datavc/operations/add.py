@@ -17,9 +17,10 @@ from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps import grafting
 from datavc.operations.steps.examine import View, complete, examine, record_base, scan_workspace
-from datavc.operations.steps.ingest import Ingest
+from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.placing import Stored, free_bytes, place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
+from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 
@@ -84,13 +85,19 @@ def add(
         UsageError, ConflictError, NotFoundError, StorageError: see the how-to pages; nothing was recorded.
     """
     result = AddResult()
-    with repo.lock("add"):
+    with repo.lock("add"), unit_workers(jobs) as workers:
         work = _jobs(repo, paths, update_all=update_all)
         for job in work:
             refuse_hopeless(repo, job.path, has_pointer=job.pointer is not None)
         for job in list(work):
             job.view = _look(
-                repo, job, force=force, update_all=update_all, rehash=rehash, jobs=jobs, progress=progress
+                repo,
+                job,
+                force=force,
+                update_all=update_all,
+                rehash=rehash,
+                workers=workers,
+                progress=progress,
             )
             if (
                 update_all
@@ -106,7 +113,7 @@ def add(
             if dry_run:
                 result.datasets.append(_foreseen(job))
             else:
-                result.datasets.append(_add_one(repo, job, result, jobs=jobs, progress=progress))
+                result.datasets.append(_add_one(repo, job, result, workers=workers, progress=progress))
         if result.git_add:
             result.git_add = list(dict.fromkeys(result.git_add))
         if stage and repo.git is not None and result.git_add:
@@ -161,13 +168,21 @@ def _job(repo: Repo, relative: bytes, datasets: list[Dataset]) -> _Job:
 
 
 def _look(
-    repo: Repo, job: _Job, *, force: bool, update_all: bool, rehash: bool, jobs: int, progress: Progress
+    repo: Repo,
+    job: _Job,
+    *,
+    force: bool,
+    update_all: bool,
+    rehash: bool,
+    workers: Workers,
+    progress: Progress,
 ) -> View:
     """Scan the dataset, and refuse what must not be recorded. Hashes only where a pointer stands to be compared."""
     if job.pointer is None:
-        view = View(job.path, None, repo.read_state(job.path), scan_workspace(repo, job.path, rehash=rehash))
+        scan = scan_workspace(repo, job.path, rehash=rehash, when_many=workers.start)
+        view = View(job.path, None, repo.read_state(job.path), scan)
     else:
-        view = examine(repo, job.path, job.pointer, jobs=jobs, progress=progress, rehash=rehash)
+        view = examine(repo, job.path, job.pointer, jobs=workers.jobs, progress=progress, rehash=rehash)
     refuse_problems(view)
     if not view.scan.exists:
         if update_all:
@@ -253,7 +268,9 @@ def _foreseen(job: _Job) -> AddedDataset:
     )
 
 
-def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: Progress) -> AddedDataset:
+def _add_one(
+    repo: Repo, job: _Job, result: AddResult, *, workers: Workers, progress: Progress
+) -> AddedDataset:
     view = job.view
     assert view is not None
     version = view.target or view.base
@@ -261,7 +278,7 @@ def _add_one(repo: Repo, job: _Job, result: AddResult, *, jobs: int, progress: P
         assert view.pointer is not None and version is not None
         grafting.graft(repo, view, job.part, version)
     place = place_of(repo, job.path)
-    stored = Ingest(place, view.scan, version, jobs=jobs, progress=progress).run()
+    stored = Ingest(place, view.scan, version, workers=workers, progress=progress).run()
     complete(repo, view)
     digest = Digest(repo.algorithm, stored.entry.digest)
     changed = _record(repo, view, digest, stored.entry, result)

@@ -20,7 +20,7 @@ from datavc.operations.selection import Selected, select
 from datavc.operations.steps.examine import View, base_trees, complete, examine
 from datavc.operations.steps.fulfil import Fulfilment
 from datavc.operations.steps.grafting import graft_trees
-from datavc.operations.steps.ingest import Ingest
+from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.locating import Located, locate
 from datavc.operations.steps.placing import free_bytes, place_of
 from datavc.operations.steps.plan import Plan, Planner
@@ -230,7 +230,8 @@ def _save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
     """Keep the workspace as it is now in the cache, under a root that says so."""
     place = place_of(repo, view.path, saved=True)
     complete(repo, view)
-    stored = Ingest(place, view.scan, view.base, jobs=jobs, progress=progress).run()
+    with unit_workers(jobs) as workers:
+        stored = Ingest(place, view.scan, view.base, workers=workers, progress=progress).run()
     digest = str(Digest(repo.algorithm, stored.entry.digest))
     progress.note(
         f"{show(view.path)}: unsaved changes are kept as {digest}; to get them back: "

@@ -12,7 +12,7 @@ import os
 import stat
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datavc.workspace.ignore import IgnoreRules
 
 _ZEROS = (0, 0, 0, 0)
+# Reading so many files takes longer than starting processes for it.
+_MANY_FILES = 10_000
 _FIELDS = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 
@@ -40,11 +42,13 @@ def scan_dataset(
     ignore: IgnoreRules | None = None,
     exec_bits: bool = True,
     link_digest: LinkDigest | None = None,
+    when_many: Callable[[], None] | None = None,
 ) -> Scan:
     """Walk the dataset at ``path`` below the folder ``root_fd``.
 
     ``rows`` are the stat cache's rows of it; ``exec_bits`` is False where the file system has none; ``link_digest``
-    recognises symlinks into the cache, which stand for files.
+    recognises symlinks into the cache, which stand for files. ``when_many`` is called once, as soon as it is clear that
+    many files will have to be read.
     """
     scan = Scan(algorithm, empty_folder(path + b"\0"), clock_ns=clock_ns, before=rows)
     parent, _, name = path.rpartition(b"/")
@@ -55,10 +59,16 @@ def scan_dataset(
     finally:
         os.close(parent_fd)
     pending = [path] if scan.top.names and scan.top.kinds[0] == FOLDER else []
+    unknown = 0
     while pending:
         folder_path = pending.pop()
         folder = walker.walk(root_fd, folder_path, ignore)
         scan.folders[folder_path] = folder
+        if when_many is not None and folder_path not in rows:
+            unknown += len(folder.names)
+            if unknown > _MANY_FILES:
+                when_many()
+                when_many = None
         if FOLDER in folder.kinds:
             prefix = folder_path + b"/"
             inner = [

@@ -155,7 +155,7 @@ def test_the_golden_pack_index_of_format_0_is_readable():
         (PACKS[:1], [rows_of(1)[0]] * 2, "twice"),
         (PACKS, rows_of(2), "2 rows for 3 packs"),
         (PACKS[:1], rows_of(3), "no pack can hold"),
-        (PACKS[:1], [(bytes(15), 0, 8, 5, 5, 0)], "not sorted"),
+        (PACKS[:1], [(bytes(15), 0, 8, 5, 5, 0)], "not 16 bytes"),
         (PACKS[:1], [(bytes(16), 0, 8, 5, 5, 4)], "form or codec"),
         (PACKS[:1], [(bytes(16), 0, MAX_PACK_BYTES + 1, 5, 5, 0)], "no pack can hold"),
         (PACKS[:1], [(bytes(16), 0, 8, 5, MAX_ENTRY_BYTES + 1, 0)], "no pack can hold"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from datavc.durable import TEMPORARY_PREFIX, write_durably
@@ -75,8 +76,18 @@ class Traits:
     symlinks: bool
 
 
-def scan_workspace(repo: Repo, path: bytes, *, rehash: bool = False, ignore: bool = True) -> Scan:
-    """Walk the dataset at ``path`` with what the stat cache knows; ``rehash`` trusts nothing."""
+def scan_workspace(
+    repo: Repo,
+    path: bytes,
+    *,
+    rehash: bool = False,
+    ignore: bool = True,
+    when_many: Callable[[], None] | None = None,
+) -> Scan:
+    """Walk the dataset at ``path`` with what the stat cache knows; ``rehash`` trusts nothing.
+
+    ``when_many`` is called as soon as it is clear that many files will have to be read.
+    """
     from datavc.operations.steps.ignoring import ignore_rules
 
     rows = {} if rehash else repo.stat_cache.rows_below(path)
@@ -93,6 +104,7 @@ def scan_workspace(repo: Repo, path: bytes, *, rehash: bool = False, ignore: boo
             ignore=ignore_rules(repo, path) if ignore else None,
             exec_bits=traits(repo, path).exec_bits,
             link_digest=LinkDigest(links_into(repo), repo.algorithm),
+            when_many=when_many,
         )
     except NotFoundError:
         return Scan(repo.algorithm, Folder(path + b"\0", [], bytearray(), array("q"), []))

@@ -32,7 +32,7 @@ from datavc.operations.steps.units import (
     UnitSettings,
     store_unit,
 )
-from datavc.parallel import process_pool, run_batches
+from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.store.blobwriter import BlobWriter
 from datavc.store.cache import new_root
@@ -50,16 +50,27 @@ _SECONDS_PER_FILE, _SECONDS_PER_BYTE = 25e-6, 2e-9
 _CHECKPOINT_SECONDS = 30.0
 
 
+def unit_workers(jobs: int) -> Workers:
+    """Processes that store units."""
+    return Workers(jobs, preload=store_unit.__module__)
+
+
 class Ingest:
     """Stores one dataset. ``base`` is what the dataset was, with the root that proves what is in the cache already."""
 
     def __init__(
-        self, place: Place, scan: Scan, base: tuple[Digest, str] | None, *, jobs: int, progress: Progress
+        self,
+        place: Place,
+        scan: Scan,
+        base: tuple[Digest, str] | None,
+        *,
+        workers: Workers,
+        progress: Progress,
     ) -> None:
         self._place = place
         self._cache = place.cache
         self._scan = scan
-        self._jobs = jobs
+        self._workers = workers
         self._progress = progress
         self._length = ALGORITHMS[scan.algorithm].length
         root = self._cache.root(base[0]) if base else None
@@ -154,11 +165,10 @@ class Ingest:
         )
         small_bytes = sum(folder.size(number) for folder, number in small)
         seconds = len(small) * _SECONDS_PER_FILE + small_bytes * _SECONDS_PER_BYTE
-        with process_pool(self._jobs, expected_seconds=seconds, preload=store_unit.__module__) as executor:
-            units = (Unit(settings, folders) for folders in cut_units(small, small_bytes))
-            for result in run_batches(store_unit, units, executor):
-                self._take(result)
-                self._checkpoint_if_due()
+        units = (Unit(settings, folders) for folders in cut_units(small, small_bytes))
+        for result in run_batches(store_unit, units, self._workers.executor(expected_seconds=seconds)):
+            self._take(result)
+            self._checkpoint_if_due()
         self._store_large(large, scratch)
         self._store_shared(shared, scratch)
         self._progress.end()
@@ -222,7 +232,10 @@ class Ingest:
     def _store_large(self, large: Wanted, scratch: Path) -> None:
         if not large:
             return
-        with ThreadPoolExecutor(max(2, self._jobs)) as threads, OpenFolders(self._place.workspace) as folders:
+        with (
+            ThreadPoolExecutor(max(2, self._workers.jobs)) as threads,
+            OpenFolders(self._place.workspace) as folders,
+        ):
             data, meta = self._stream(scratch, DATA, threads), self._stream(scratch, META)
             blobs = BlobWriter(self._scan.algorithm, data, meta, self._is_stored, threads)
             try:
