@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -128,6 +128,23 @@ def run_batches(
             "a worker process died before it was done, killed or out of memory",
             "run the same command again, with fewer workers: -j 1",
         ) from error
+
+
+def read_ahead(items: Iterator[B], ahead: int) -> Generator[B, None, None]:
+    """Yield ``items``, which are made in a thread of their own, at most ``ahead`` of them before they are asked for."""
+    from collections import deque
+    from concurrent.futures import ThreadPoolExecutor
+
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, items, end) for _ in range(ahead))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item  # type: ignore[misc]
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _await_worker(executor: Executor) -> None:

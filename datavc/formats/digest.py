@@ -15,7 +15,7 @@ import xxhash
 
 from datavc.errors import MalformedError, UnsupportedFormat, UsageError
 
-HashOneShot = Callable[[bytes], bytes]
+HashOneShot = Callable[[bytes | memoryview], bytes]
 
 
 class Hasher(Protocol):

@@ -229,9 +229,9 @@ def _plan(repo: Repo, views: list[View], progress: Progress) -> None:
     """Say what a big add needs, and refuse what cannot fit."""
     needed = files = 0
     for view in views:
-        for folder, number in view.scan.unknown():
-            needed += folder.size(number)
-            files += 1
+        for folder, numbers in view.scan.unknown():
+            needed += sum(folder.sizes(numbers))
+            files += len(numbers)
     free = free_bytes(repo.cache.folder)
     if needed >= _BIG_BYTES:
         progress.note(
@@ -250,7 +250,8 @@ def _foreseen(job: _Job) -> AddedDataset:
     view = job.view
     assert view is not None
     unknown = list(view.scan.unknown())
-    size = sum(folder.size(number) for folder, number in unknown)
+    size = sum(sum(folder.sizes(numbers)) for folder, numbers in unknown)
+    files = sum(len(numbers) for _, numbers in unknown)
     kind = KIND_NAMES[view.scan.top.kinds[0]]
     digest = str(view.content[0]) if view.content is not None else ""
     return AddedDataset(
@@ -259,8 +260,8 @@ def _foreseen(job: _Job) -> AddedDataset:
         digest,
         kind,
         size,
-        len(unknown),
-        len(unknown),
+        files,
+        files,
         size,
         0,
         0,

@@ -43,25 +43,48 @@ def cut_points(data: bytes | memoryview, sizes: CutSizes) -> list[int]:
     return [chunk.offset + chunk.length for chunk in _cutter(sizes).cut_buf(data)]
 
 
-def iter_chunks(read: Callable[[int], bytes], sizes: CutSizes) -> Iterator[tuple[bytes, list[memoryview]]]:
-    """Cut a stream: yields blocks as read, each with the chunks that are complete with it.
+class CutBlock(NamedTuple):
+    """A stretch of a stream: ``read`` are the bytes that were new, ``chunks`` those chunks that are complete with it.
 
-    ``read(n)`` gives at most ``n`` bytes, and none at the end. The chunks are those that :func:`cut_points` finds in the
-    whole, whatever the sizes of the reads. At most one block and one chunk are held.
+    Both are views of ``buffer``, which may be used again when nobody needs them any more.
     """
-    rest = b""
-    while block := read(_READ_BYTES):
-        joined = rest + block if rest else block
+
+    buffer: bytearray
+    read: memoryview
+    chunks: list[memoryview]
+
+
+def new_buffer(sizes: CutSizes) -> bytearray:
+    """A buffer for :func:`cut_blocks`: what is read at once, behind the unfinished chunk of the block before."""
+    return bytearray(_READ_BYTES + sizes.largest)
+
+
+def cut_blocks(
+    read_into: Callable[[memoryview], int], sizes: CutSizes, take_buffer: Callable[[], bytearray]
+) -> Iterator[CutBlock]:
+    """Cut a stream into blocks, each in a buffer from ``take_buffer`` (see :func:`new_buffer`).
+
+    ``read_into(view)`` reads at most as many bytes as fit into the view, tells how many, and 0 at the end. The chunks
+    are those that :func:`cut_points` finds in the whole, whatever the sizes of the reads.
+    """
+    rest = memoryview(b"")
+    ended = False
+    while not ended:
+        buffer = take_buffer()
+        view = memoryview(buffer)
+        start = end = len(rest)
+        view[:start] = rest
+        while end < len(view) and not ended:
+            count = read_into(view[end:])
+            end += count
+            ended = count == 0
         # A cut is final only where the longest chunk would have fitted: what is behind it may still move the last ones.
-        ends = cut_points(joined, sizes)
-        final = [
-            end for start, end in zip([0, *ends], ends, strict=False) if start + sizes.largest <= len(joined)
-        ]
-        view = memoryview(joined)
-        starts = [0, *final[:-1]] if final else []
-        yield block, [view[start:end] for start, end in zip(starts, final, strict=True)]
-        rest = joined[final[-1] :] if final else joined
-    if rest:
-        view = memoryview(rest)
-        ends = cut_points(rest, sizes)
-        yield b"", [view[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        chunks, begin = [], 0
+        for stop in cut_points(view[:end], sizes):
+            if not ended and begin + sizes.largest > end:
+                break
+            chunks.append(view[begin:stop])
+            begin = stop
+        # Out of this buffer, which the consumer may give to the next block.
+        rest = memoryview(bytes(view[begin:end]))
+        yield CutBlock(buffer, view[start:end], chunks)

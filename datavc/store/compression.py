@@ -5,6 +5,8 @@ The decision depends only on what came before in the same unit of work, so a re-
 
 from __future__ import annotations
 
+import xxhash
+
 from datavc.errors import IntegrityError
 from datavc.formats import codec
 
@@ -17,7 +19,7 @@ _MIN_BYTES = 64
 _CHUNK_SAMPLE = 16 << 10
 
 
-def pack_chunk(raw: bytes) -> bytes | None:
+def pack_chunk(raw: bytes | memoryview) -> bytes | None:
     """The zstd frame of a chunk, or None where a sample of it does not shrink. Safe in threads."""
     if len(raw) > 2 * _CHUNK_SAMPLE:
         middle = len(raw) // 2
@@ -29,20 +31,22 @@ def pack_chunk(raw: bytes) -> bytes | None:
     return _verified(packed, raw) if packed is not None and _is_worth_it(packed, raw) else None
 
 
-def _verified(packed: bytes, raw: bytes) -> bytes:
+def _verified(packed: bytes, raw: bytes | memoryview) -> bytes:
     """``packed``, once it was decoded and compared: encoders have been wrong before.
 
     Raises:
         IntegrityError: it does not decode to ``raw``.
     """
-    if codec.decompress(packed, len(raw)) != raw:
+    # Views are compared byte by byte in a slow loop, their hashes are not.
+    decoded = codec.decompress(packed, len(raw))
+    if xxhash.xxh3_128_digest(decoded) != xxhash.xxh3_128_digest(raw):
         raise IntegrityError(
             f"zstd wrote {len(raw)} bytes that do not decode to what was given: check this memory"
         )
     return packed
 
 
-def _is_worth_it(packed: bytes, raw: bytes) -> bool:
+def _is_worth_it(packed: bytes, raw: bytes | memoryview) -> bool:
     # Less than 3 % is not worth decoding it on every read.
     return len(packed) <= len(raw) - (len(raw) >> 5)
 

@@ -53,7 +53,9 @@ class PackStream:
         """Whether this stream has stored the object."""
         return digest in self._seen
 
-    def add(self, digest: bytes, raw: bytes, form: int = WHOLE, packed: bytes | None = None) -> int:
+    def add(
+        self, digest: bytes, raw: bytes | memoryview, form: int = WHOLE, packed: bytes | None = None
+    ) -> int:
         """Store an entry of at most 1 MiB, once; returns the bytes that it takes (0: it was here before)."""
         if digest in self._seen:
             return 0

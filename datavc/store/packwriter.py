@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import xxhash
 
+from datavc.durable import write_all
 from datavc.formats.pack import (
     MAX_PACK_BYTES,
     MAX_PACK_ENTRIES,
@@ -26,6 +27,8 @@ from datavc.formats.pack import (
 # What a full footer may need: 65,536 entries of 32 + 10 bytes, and zstd's own overhead.
 _FOOTER_ROOM = 3 << 20
 _BUFFER_BYTES = 1 << 20
+# From this size on joining costs more than a call of its own.
+_WRITTEN_AT_ONCE = 64 << 10
 
 
 class SealedPack(NamedTuple):
@@ -66,8 +69,11 @@ class PackWriter:
             and self.size + stored_length + _FOOTER_ROOM <= MAX_PACK_BYTES
         )
 
-    def add(self, digest: bytes, raw: bytes, form: int, packed: bytes | None = None) -> int:
-        """Append an entry of content ``raw``, or ``packed``, its zstd frame where that is smaller; returns what it takes."""
+    def add(self, digest: bytes, raw: bytes | memoryview, form: int, packed: bytes | None = None) -> int:
+        """Append an entry of content ``raw``, or ``packed``, its zstd frame where that is smaller; returns what it takes.
+
+        A view is not needed any more on return.
+        """
         stored = raw if packed is None else packed
         self._digests.append(digest)
         self._forms.append(form)
@@ -101,19 +107,24 @@ class PackWriter:
             self._fd = -1
         self._path.unlink(missing_ok=True)
 
-    def _put(self, data: bytes) -> None:
-        self._buffer.append(data)
-        self._buffered += len(data)
+    def _put(self, data: bytes | memoryview) -> None:
         self.size += len(data)
+        if len(data) >= _WRITTEN_AT_ONCE:
+            self._flush()
+            self._write(data)
+            return
+        self._buffer.append(bytes(data))
+        self._buffered += len(data)
         if self._buffered >= _BUFFER_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        block = b"".join(self._buffer)
-        self._buffer.clear()
-        self._buffered = 0
+        if self._buffer:
+            self._write(b"".join(self._buffer))
+            self._buffer.clear()
+            self._buffered = 0
+
+    def _write(self, block: bytes | memoryview) -> None:
         # Hash the very bytes that are written, not another copy of them.
         self._hash.update(block)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        write_all(self._fd, block)

@@ -11,7 +11,7 @@ from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.tree import SYMLINK
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
-from datavc.workspace.listing import Folder, Scan
+from datavc.workspace.listing import Part, Scan
 from datavc.workspace.readfile import Stat, open_stable, read_small, stat_tuple
 from datavc.workspace.scan import entry_path
 
@@ -46,9 +46,10 @@ def hash_unknown(
     unknown = list(scan.unknown())
     if not unknown:
         return
-    total = sum(folder.size(number) for folder, number in unknown)
-    progress.begin("hashing", total_bytes=total, total_files=len(unknown))
-    seconds = len(unknown) * _SECONDS_PER_FILE + total * _SECONDS_PER_BYTE
+    total = sum(sum(folder.sizes(numbers)) for folder, numbers in unknown)
+    files = sum(len(numbers) for _, numbers in unknown)
+    progress.begin("hashing", total_bytes=total, total_files=files)
+    seconds = files * _SECONDS_PER_FILE + total * _SECONDS_PER_BYTE
     with process_pool(jobs, expected_seconds=seconds, preload=__name__) as executor:
         batches = (HashBatch(root, scan.algorithm, links_into, rows) for rows in _batches(unknown))
         for done in run_batches(hash_batch, batches, executor):
@@ -63,10 +64,10 @@ def hash_unknown(
     progress.end()
 
 
-def _batches(unknown: list[tuple[Folder, int]]) -> Iterator[list[tuple[bytes, int, bytes, int]]]:
+def _batches(unknown: list[Part]) -> Iterator[list[tuple[bytes, int, bytes, int]]]:
     rows: list[tuple[bytes, int, bytes, int]] = []
     size = 0
-    for folder, number in unknown:
+    for folder, number in ((folder, number) for folder, numbers in unknown for number in numbers):
         rows.append((folder.path, number, folder.names[number], folder.kinds[number]))
         size += folder.size(number)
         if len(rows) >= _BATCH_FILES or size >= _BATCH_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datavc.formats.digest import ALGORITHMS, hash_function
@@ -70,6 +70,11 @@ class Folder:
         """The size in bytes of entry ``number``, by stat."""
         return self.stats[4 * number]
 
+    def sizes(self, numbers: list[int]) -> Sequence[int]:
+        """The sizes in bytes of several entries, by stat."""
+        sizes = self.stats[::4]
+        return sizes if len(numbers) == len(sizes) else array("q", map(sizes.__getitem__, numbers))
+
     def is_known(self) -> bool:
         """Whether every digest but those of folders is known."""
         if self.row is not None:
@@ -78,6 +83,10 @@ class Folder:
             return True
         pairs = zip(self.digests, self.kinds, strict=True)
         return all(digest is not None or kind == FOLDER for digest, kind in pairs)
+
+
+# Some entries of one folder, by number.
+Part = tuple[Folder, list[int]]
 
 
 def empty_folder(path: bytes) -> Folder:
@@ -111,13 +120,13 @@ class Scan:
         """Whether there is anything at the dataset's path."""
         return bool(self.top.names)
 
-    def unknown(self) -> Iterator[tuple[Folder, int]]:
-        """Every file and symlink whose digest is not known, in path order."""
+    def unknown(self) -> Iterator[Part]:
+        """The files and symlinks whose digests are not known, folder by folder in path order."""
         for folder in (self.top, *self.folders.values()):
-            if not folder.is_known():
-                for number, digest in enumerate(folder.digests):
-                    if digest is None and folder.kinds[number] != FOLDER:
-                        yield folder, number
+            if folder.is_known():
+                continue
+            pairs = enumerate(zip(folder.digests, folder.kinds, strict=True))
+            yield folder, [number for number, (digest, kind) in pairs if digest is None and kind != FOLDER]
 
     def seal(self, *, encode: bool = True) -> tuple[Entry, dict[bytes, bytes]]:
         """The dataset's own entry and every tree by digest, encoded. All digests must be known.

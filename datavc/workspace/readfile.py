@@ -92,6 +92,13 @@ class StableFile:
         except OSError as error:
             raise StorageError(f"{show(self._name)} cannot be read: {error.strerror}") from error
 
+    def read_into(self, view: memoryview) -> int:
+        """Fill ``view``, or a part of it, with the next bytes; tells how many, 0 at the end. Raises StorageError."""
+        try:
+            return os.readv(self.fd, [view])
+        except OSError as error:
+            raise StorageError(f"{show(self._name)} cannot be read: {error.strerror}") from error
+
     def check(self, read_bytes: int) -> None:
         """Raises ConflictError where the file changed since it was opened, or ``read_bytes`` is not its size."""
         after = os.fstat(self.fd)

@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
-from datavc.workspace.listing import Folder
-
-Wanted = list[tuple[Folder, int]]
+from datavc.workspace.listing import Folder, Part
 
 # A unit makes one pack: at most 60 MiB, and about 24 units an add, so that 4 workers finish together and a dataset of
 # 0.8 GB makes 24 packs (30 PUTs at most to push it). A file weighs 8 KiB more than its bytes: that is what it costs to open.
 _UNITS, _SMALLEST_UNIT, _LARGEST_UNIT = 24, 8 << 20, 60 << 20
-_UNIT_FILES = 60_000
 _FILE_WEIGHT = 8 << 10
 
+# Per folder its path, entry numbers, names and kinds.
+Cut = tuple[bytes, list[int], list[bytes], bytes]
 
-def cut_units(small: Wanted, total: int) -> Iterator[list[tuple[bytes, list[int], list[bytes], bytes]]]:
+
+def cut_units(small: Sequence[Part]) -> Iterator[list[Cut]]:
     """Cut the files, in path order, into units that make one pack each, whatever the number of workers."""
-    weight = total + len(small) * _FILE_WEIGHT
+    weight = sum(sum(folder.sizes(numbers)) + len(numbers) * _FILE_WEIGHT for folder, numbers in small)
     limit = min(_LARGEST_UNIT, max(_SMALLEST_UNIT, weight // _UNITS + 1))
-    unit: list[tuple[bytes, list[int], list[bytes], bytes]] = []
-    files = heavy = size = 0
-    for folder, numbers in _by_folder(small):
-        start = 0
-        for place, number in enumerate(numbers):
-            heavy += folder.size(number) + _FILE_WEIGHT
-            size += folder.size(number)
-            files += 1
-            if heavy >= limit or size >= _LARGEST_UNIT or files >= _UNIT_FILES:
-                unit.append(_slice(folder, numbers[start : place + 1]))
-                yield unit
-                unit, start, files, heavy, size = [], place + 1, 0, 0, 0
+    unit: list[Cut] = []
+    room = limit
+    for folder, numbers in small:
+        # What the files up to and with each one weigh: a search finds where a unit is full.
+        reached = array("Q", accumulate(map(_FILE_WEIGHT.__add__, folder.sizes(numbers))))
+        start = before = 0
+        while (last := bisect_left(reached, before + room)) < len(numbers):
+            unit.append(_slice(folder, numbers[start : last + 1]))
+            yield unit
+            unit, room, start, before = [], limit, last + 1, reached[last]
         if start < len(numbers):
             unit.append(_slice(folder, numbers[start:]))
+            room -= reached[-1] - before
     if unit:
         yield unit
 
 
-def _by_folder(items: Iterable[tuple[Folder, int]]) -> Iterator[tuple[Folder, list[int]]]:
-    current: Folder | None = None
-    numbers: list[int] = []
-    for folder, number in items:
-        if folder is not current:
-            if current is not None:
-                yield current, numbers
-            current, numbers = folder, []
-        numbers.append(number)
-    if current is not None:
-        yield current, numbers
-
-
-def _slice(folder: Folder, numbers: list[int]) -> tuple[bytes, list[int], list[bytes], bytes]:
+def _slice(folder: Folder, numbers: list[int]) -> Cut:
+    first, last = numbers[0], numbers[-1]
+    if last - first == len(numbers) - 1:
+        return folder.path, numbers, folder.names[first : last + 1], bytes(folder.kinds[first : last + 1])
     names, kinds = folder.names, folder.kinds
     return (
         folder.path,

@@ -15,6 +15,7 @@ from datavc.backends.folder import FolderBackend
 from datavc.formats.digest import ALGORITHMS, hash_function
 from datavc.formats.pack import DATA, WHOLE
 from datavc.formats.tree import SYMLINK
+from datavc.operations.steps.cutting import Cut
 from datavc.store.claims import Claims
 from datavc.store.compression import Compressor
 from datavc.store.index import ObjectIndex
@@ -43,7 +44,7 @@ class Unit(NamedTuple):
     """Files of at most some 60 MiB in path order: per folder its path, entry numbers, names and kinds."""
 
     settings: UnitSettings
-    folders: list[tuple[bytes, list[int], list[bytes], bytes]]
+    folders: list[Cut]
 
 
 class FolderColumns(NamedTuple):
