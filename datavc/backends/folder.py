@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import stat
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,7 @@ class FolderBackend(Backend):
         self._folder_mode = stat.S_IMODE(top.st_mode)
         self._file_mode = self._folder_mode & 0o444
         self._group = top.st_gid
-        self._fds: OrderedDict[str, int] = OrderedDict()
-        self._pid = os.getpid()
+        self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FolderBackend, (self.root,)
@@ -172,27 +172,24 @@ class FolderBackend(Backend):
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
-    def __del__(self) -> None:
-        # Descriptors are bare numbers, which nobody else would close; __init__ may have failed before there were any.
-        if getattr(self, "_fds", None):
-            self.close()
-
     def close(self) -> None:
-        """Let go of every open file."""
-        if self._pid == os.getpid():
-            for fd in self._fds.values():
-                os.close(fd)
-        self._fds.clear()
+        """Let go of every file that this thread has open."""
+        self._open_files().close()
+
+    def _open_files(self) -> _OpenFiles:
+        # Of each thread its own: one must not close what another reads from.
+        files: _OpenFiles | None = getattr(self._local, "files", None)
+        if files is None or files.pid != os.getpid():
+            files = self._local.files = _OpenFiles()
+        return files
 
     def _open(self, name: str) -> int:
-        if self._pid != os.getpid():
-            self._fds.clear()
-            self._pid = os.getpid()
-        fd = self._fds.get(name)
+        fds = self._open_files().fds
+        fd = fds.get(name)
         if fd is None:
-            fd = self._fds[name] = self._open_new(name)
-            if len(self._fds) > _OPEN_FILES:
-                os.close(self._fds.popitem(last=False)[1])
+            fd = fds[name] = self._open_new(name)
+            if len(fds) > _OPEN_FILES:
+                os.close(fds.popitem(last=False)[1])
         return fd
 
     def _open_new(self, name: str) -> int:
@@ -261,6 +258,23 @@ class FolderBackend(Backend):
         self._make_folders(place)
         flat = str(target.relative_to(self.root)).replace("/", "-")
         os.rename(target, place / f"{flat}-{os.urandom(4).hex()}")
+        self.close()
+
+
+class _OpenFiles:
+    """Descriptors that are kept for the next read; bare numbers, which nobody else would close."""
+
+    def __init__(self) -> None:
+        self.fds: OrderedDict[str, int] = OrderedDict()
+        self.pid = os.getpid()
+
+    def close(self) -> None:
+        if self.pid == os.getpid():
+            for fd in self.fds.values():
+                os.close(fd)
+        self.fds.clear()
+
+    def __del__(self) -> None:
         self.close()
 
 
