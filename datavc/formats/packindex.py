@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
 from itertools import accumulate, compress, islice
 from operator import le, lt
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import xxhash
 
@@ -39,6 +39,9 @@ FRAME_ROWS = 4096
 
 # digest, ordinal of the pack, offset in it, stored length, raw length, form | codec << 1
 IndexRow = tuple[bytes, int, int, int, int, int]
+P = TypeVar("P")
+# pack, offset, stored length, raw length, form | codec << 1
+LocatedRow = tuple[P, int, int, int, int]
 
 _FIXED = struct.Struct("<I16s")  # stored length of the head, its xxh128
 _HEAD_AT = HEADER_BYTES + _FIXED.size
@@ -201,19 +204,19 @@ class PackIndexReader:
             return None
         return (self._frames[number] or self._frame(number)).find(digest)
 
-    def find_many(self, digests: Iterable[bytes]) -> dict[bytes, IndexRow]:
-        """The rows of those of ``digests`` that are here."""
+    def locate_many(self, digests: Iterable[bytes], packs: Sequence[P]) -> dict[bytes, LocatedRow[P]]:
+        """The rows of those of ``digests`` that are here, with ``packs[ordinal]`` in place of digest and ordinal."""
         wanted = digests if isinstance(digests, Set) else set(digests)
-        found: dict[bytes, IndexRow] = {}
+        found: dict[bytes, LocatedRow[P]] = {}
         if len(wanted) * _SCAN_FROM_ONE_IN < self.row_count:
             find = self.find
             for digest in wanted:
                 row = find(digest)
                 if row is not None:
-                    found[digest] = row
+                    found[digest] = (packs[row[1]], *row[2:])
         else:
             for number in range(len(self._fence)):
-                found.update(self._frame(number).intersection(wanted))
+                found.update(self._frame(number).intersection(wanted, packs))
         return found
 
     def rows(self) -> Iterator[IndexRow]:
@@ -285,14 +288,15 @@ class _Frame:
             number += 1
         return None
 
-    def intersection(self, wanted: Container[bytes]) -> Iterator[tuple[bytes, IndexRow]]:
-        """The rows whose digests are ``wanted``, each behind its digest."""
+    def intersection(
+        self, wanted: Container[bytes], packs: Sequence[P]
+    ) -> Iterator[tuple[bytes, LocatedRow[P]]]:
+        """The rows whose digests are ``wanted``, each behind its digest, with its pack in place of the ordinal."""
         digests = decode_digests(memoryview(self._digests), self._length)
         hits = list(map(wanted.__contains__, digests))
-        found = list(compress(digests, hits))
-        return zip(
-            found, zip(found, *(compress(column, hits) for column in self._columns), strict=True), strict=True
-        )
+        ordinals, *columns = (compress(column, hits) for column in self._columns)
+        rows = zip(map(packs.__getitem__, ordinals), *columns, strict=True)
+        return zip(compress(digests, hits), rows, strict=True)
 
     def rows(self) -> Iterator[IndexRow]:
         """Every row."""

@@ -18,7 +18,7 @@ from datavc.formats.state import Checkout
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import Selected, select
 from datavc.operations.steps.examine import View, base_trees, complete, examine
-from datavc.operations.steps.fulfil import Fulfilment
+from datavc.operations.steps.fulfil import Fulfilment, deliver_workers
 from datavc.operations.steps.grafting import graft_trees
 from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.locating import Located, locate
@@ -26,12 +26,15 @@ from datavc.operations.steps.placing import free_bytes, place_of
 from datavc.operations.steps.plan import Plan, Planner
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.versions import find_version
+from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.workspace.safepath import is_case_sensitive
 
 _SHOWN = 10
 _SPARE_BYTES = 16 << 20
+# Writing so many files takes longer than starting processes for it.
+_MANY_FILES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +89,24 @@ def checkout(
         ConflictError: unsaved work would be lost, or something changes the files at the same time.
         ObjectNotFound: objects are missing, OutOfSpace: they do not fit; in all these cases nothing was touched.
     """
-    with repo.lock("checkout"):
+    with repo.lock("checkout"), deliver_workers(jobs) as workers:
         selected = select(repo, paths)
         if digest is not None and len(selected) != 1:
             raise UsageError("a digest is one version of one dataset", "datavc checkout DIGEST -- PATH")
-        work = [_prepare(repo, item, digest, jobs, progress) for item in selected]
+        work = [_prepare(repo, item, digest, workers, progress) for item in selected]
         if not force:
             _refuse_unsaved(work)
         _refuse_missing(repo, work)
         _refuse_full(repo, work, progress)
         result = CheckoutResult()
         for job in work:
-            result.datasets.append(_check_out(repo, job, dry_run=dry_run, jobs=jobs, progress=progress))
+            result.datasets.append(_check_out(repo, job, dry_run=dry_run, workers=workers, progress=progress))
         return result
 
 
-def _prepare(repo: Repo, item: Selected, digest: str | None, jobs: int, progress: Progress) -> _Job:
+def _prepare(repo: Repo, item: Selected, digest: str | None, workers: Workers, progress: Progress) -> _Job:
     path, pointer = item.dataset.path, item.dataset.pointer
-    view = examine(repo, path, pointer, jobs=jobs, progress=progress, whole=True)
+    view = examine(repo, path, pointer, jobs=workers.jobs, progress=progress, whole=True)
     version, size = (pointer.digest, pointer.kind), pointer.size
     if digest is not None:
         found = find_version(repo, digest)
@@ -121,6 +124,8 @@ def _prepare(repo: Repo, item: Selected, digest: str | None, jobs: int, progress
     parent = repo.absolute(path).parent
     case_sensitive = not parent.is_dir() or is_case_sensitive(parent)
     plan = Planner(view, target, recorded, item.parts, case_sensitive=case_sensitive).plan(size)
+    if plan.written_files > _MANY_FILES:
+        workers.start()
     return _Job(item, view, target, version, plan, locate(repo, version[0], plan))
 
 
@@ -202,17 +207,17 @@ def _refuse_full(repo: Repo, work: list[_Job], progress: Progress) -> None:
         )
 
 
-def _check_out(repo: Repo, job: _Job, *, dry_run: bool, jobs: int, progress: Progress) -> CheckedOut:
+def _check_out(repo: Repo, job: _Job, *, dry_run: bool, workers: Workers, progress: Progress) -> CheckedOut:
     view, plan = job.view, job.plan
     saved = None
     if not dry_run:
         if plan.unsaved:
-            saved = _save(repo, view, jobs=jobs, progress=progress)
+            saved = _save(repo, view, jobs=workers.jobs, progress=progress)
         if plan.is_empty and not view.scan.leftovers:
             _note_done(repo, job)
         else:
             _note_begun(repo, job)
-            Fulfilment(repo, view, plan, job.located, job.target, jobs=jobs, progress=progress).run()
+            Fulfilment(repo, view, plan, job.located, job.target, workers=workers, progress=progress).run()
             _note_done(repo, job)
     return CheckedOut(
         view.path,

@@ -69,15 +69,12 @@ class ObjectIndex:
         for reader in self._open():
             if not missing:
                 break
-            rows = reader.find_many(missing)
-            packs = (
-                [pack if self._is_there(pack, size) else None for pack, size in reader.packs] if rows else []
-            )
-            for digest, row in rows.items():
-                pack = packs[row[1]]
-                if pack is not None:
-                    found[digest] = (pack, *row[2:])
-                    missing.discard(digest)
+            packs = [pack if self._is_there(pack, size) else b"" for pack, size in reader.packs]
+            rows = reader.locate_many(missing, packs)
+            if b"" in packs:
+                rows = {digest: row for digest, row in rows.items() if row[0]}
+            found |= rows
+            missing -= rows.keys()
         return found
 
     def packs(self) -> dict[bytes, int]:

@@ -101,7 +101,8 @@ def time_indexes(rows: int) -> None:
     absent = make_digests(len(wanted))
     measure(f"  find, {len(wanted):,} in random order", len(wanted), lambda: [reader.find(d) for d in wanted])
     measure(f"  find, {len(wanted):,} that are absent", len(wanted), lambda: [reader.find(d) for d in absent])
-    measure(f"  find_many, {len(wanted):,}", len(wanted), lambda: reader.find_many(wanted))
+    names = [name for name, _ in reader.packs]
+    measure(f"  locate_many, {len(wanted):,}", len(wanted), lambda: reader.locate_many(wanted, names))
     measure("  rows", rows, lambda: list(reader.rows()))
     tracemalloc.start()
     kept = open_all()

@@ -9,7 +9,7 @@ import time
 from array import array
 from collections.abc import Iterator
 
-from datavc.durable import storage_errors, sync_filesystem
+from datavc.durable import storage_errors, syncing
 from datavc.errors import ConflictError
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER, Tree
@@ -26,7 +26,7 @@ from datavc.operations.steps.linking import link_kind
 from datavc.operations.steps.locating import Located
 from datavc.operations.steps.plan import FolderWork, Plan
 from datavc.operations.steps.trees import TreeSource
-from datavc.parallel import process_pool, run_batches
+from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.workspace.listing import Folder, Scan
@@ -36,6 +36,11 @@ from datavc.workspace.statcache import FolderRow
 
 _BATCH_FILES, _BATCH_BYTES = 1000, 16 << 20
 _SECONDS_PER_FILE, _SECONDS_PER_BYTE = 40e-6, 1.5e-9
+
+
+def deliver_workers(jobs: int) -> Workers:
+    """Processes that deliver batches."""
+    return Workers(jobs, preload=deliver_batch.__module__)
 
 
 class Fulfilment:
@@ -49,7 +54,7 @@ class Fulfilment:
         located: Located,
         target: TreeSource,
         *,
-        jobs: int,
+        workers: Workers,
         progress: Progress,
     ) -> None:
         self._repo = repo
@@ -57,9 +62,10 @@ class Fulfilment:
         self._plan = plan
         self._located = located
         self._target = target
-        self._jobs = jobs
+        self._workers = workers
         self._progress = progress
-        self._stats: dict[bytes, dict[bytes, Stat]] = {}
+        self._delivered: dict[bytes, list[DeliveredFolder]] = {}
+        self._modes_set: dict[bytes, Stat] = {}
 
     def run(self) -> None:
         """Do it all, durably, and write the stat rows of what was done.
@@ -70,13 +76,13 @@ class Fulfilment:
         root_fd = os.open(self._repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with storage_errors(self._repo.root):
-                self._sweep(root_fd)
-                self._remove(root_fd, self._plan.cleared, self._plan.cleared_folders)
-                self._make_folders(root_fd)
-                self._write(root_fd)
-                self._set_modes(root_fd)
-                self._remove(root_fd, self._plan.removed, self._plan.removed_folders)
-                sync_filesystem(root_fd)
+                with syncing(root_fd):
+                    self._sweep(root_fd)
+                    self._remove(root_fd, self._plan.cleared, self._plan.cleared_folders)
+                    self._make_folders(root_fd)
+                    self._write(root_fd)
+                    self._set_modes(root_fd)
+                    self._remove(root_fd, self._plan.removed, self._plan.removed_folders)
         finally:
             os.close(root_fd)
         self._write_rows()
@@ -119,15 +125,15 @@ class Fulfilment:
             traits(self._repo, self._view.path).symlinks,
             link_kind(self._repo, self._view.path) if self._located.blobs else "copy",
         )
-        with process_pool(self._jobs, expected_seconds=seconds, preload=deliver_batch.__module__) as executor:
-            batches = (DeliverBatch(settings, folders) for folders in self._batches())
-            for delivered in run_batches(deliver_batch, batches, executor):
-                for folder in delivered:
-                    self._note(folder)
-                self._progress.advance(
-                    size=sum(folder.size for folder in delivered),
-                    files=sum(len(folder.names) for folder in delivered),
-                )
+        batches = (DeliverBatch(settings, folders) for folders in self._batches())
+        executor = self._workers.executor(expected_seconds=seconds)
+        for delivered in run_batches(deliver_batch, batches, executor):
+            for folder in delivered:
+                self._delivered.setdefault(folder.path, []).append(folder)
+            self._progress.advance(
+                size=sum(folder.size for folder in delivered),
+                files=sum(len(folder.names) for folder in delivered),
+            )
         self._progress.end()
 
     def _batches(self) -> Iterator[list[FolderBatch]]:
@@ -173,14 +179,6 @@ class Fulfilment:
         if start < len(rows):
             yield start, rows[start:], False
 
-    def _note(self, folder: DeliveredFolder) -> None:
-        numbers = array("q")
-        numbers.frombytes(folder.stats)
-        stats = self._stats.setdefault(folder.path, {})
-        for place, name in enumerate(folder.names):
-            size, mtime, ctime, inode = numbers[4 * place : 4 * place + 4]
-            stats[name] = (size, mtime, ctime, inode)
-
     def _set_modes(self, root_fd: int) -> None:
         for path, executable, expected in self._plan.modes:
             with _folder_of(root_fd, path) as (folder_fd, name):
@@ -194,7 +192,7 @@ class Fulfilment:
                     mode = seen.st_mode & 0o7777
                     # As git does: whoever may read may execute.
                     os.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
-                    self._stats.setdefault(path.rpartition(b"/")[0], {})[name] = stat_tuple(os.fstat(fd))
+                    self._modes_set[path] = stat_tuple(os.fstat(fd))
                 finally:
                     os.close(fd)
 
@@ -223,18 +221,7 @@ class Fulfilment:
             tree = self._folder(path)
             if tree is None:
                 continue
-            old, new = before.get(path), self._stats.get(path, {})
-            numbers = {name: number for number, name in enumerate(old.names)} if old is not None else {}
-            stats = array("q")
-            for name, kind in zip(tree.names, tree.kinds, strict=True):
-                seen: Stat = (0, 0, 0, 0)
-                if kind != FOLDER:
-                    if name in new:
-                        seen = new[name]
-                    elif old is not None and name in numbers:
-                        number = numbers[name]
-                        seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
-                stats.extend(seen)
+            stats = self._stats_of(path, tree, before.get(path))
             scan.folders[path] = Folder(path, tree.names, bytearray(tree.kinds), stats, list(tree.digests))
         rows = scan.changed_rows()
         rows.pop(scan.top.path, None)
@@ -242,13 +229,46 @@ class Fulfilment:
         self._repo.stat_cache.write_rows(rows, drop=gone)
         self._repo.stat_cache.write_trees(self._target.encoded_trees())
 
+    def _stats_of(self, path: bytes, tree: Tree, old: Folder | None) -> array[int]:
+        """The stats of a folder's entries: of what was written, and of what was there before."""
+        delivered = self._delivered.get(path, ())
+        if old is None and len(delivered) == 1 and delivered[0].names == tree.names:
+            return array("q", delivered[0].stats)
+        new = self._written(path)
+        numbers = {name: number for number, name in enumerate(old.names)} if old is not None else {}
+        stats = array("q")
+        for name, kind in zip(tree.names, tree.kinds, strict=True):
+            seen: Stat = (0, 0, 0, 0)
+            if kind != FOLDER:
+                if name in new:
+                    seen = new[name]
+                elif old is not None and name in numbers:
+                    number = numbers[name]
+                    seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
+            stats.extend(seen)
+        return stats
+
+    def _written(self, path: bytes) -> dict[bytes, Stat]:
+        """The stats of what was written, or given another mode, in the folder ``path``."""
+        written: dict[bytes, Stat] = {}
+        for folder in self._delivered.get(path, ()):
+            numbers = iter(array("q", folder.stats))
+            written.update(
+                zip(folder.names, zip(numbers, numbers, numbers, numbers, strict=True), strict=True)
+            )
+        for changed, seen in self._modes_set.items():
+            parent, _, name = changed.rpartition(b"/")
+            if parent == path:
+                written[name] = seen
+        return written
+
     def _folder(self, path: bytes) -> Tree | None:
         return self._target.folder(path, self._view.path)
 
     def _top_row(self, scan: Scan, rows: dict[bytes, FolderRow]) -> None:
         """The row of the dataset's own entry, where it is a single file."""
         parent, _, name = self._view.path.rpartition(b"/")
-        seen = self._stats.get(parent, {}).get(name)
+        seen = self._written(parent).get(name)
         if seen is not None and self._target.kind != FOLDER:
             top = Folder(
                 scan.top.path, [name], bytearray([self._target.kind]), array("q", seen), [self._target.top]
@@ -258,7 +278,8 @@ class Fulfilment:
 
     def _clock(self) -> int:
         """The file system's time once it has moved on from the last write, so that no row is racy."""
-        latest = max((seen[2] for stats in self._stats.values() for seen in stats.values()), default=0)
+        ctimes = [max(array("q", folder.stats)[2::4]) for done in self._delivered.values() for folder in done]
+        latest = max([*ctimes, *(seen[2] for seen in self._modes_set.values())], default=0)
         for _ in range(20):
             if filesystem_clock(self._repo, self._view.path) > latest + 15_000_000:
                 break

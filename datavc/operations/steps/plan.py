@@ -173,6 +173,10 @@ class Planner:
         work = FolderWork(path, True, FOLDER not in tree.kinds)
         self._plan.folders.append(work)
         self._plan.touched.add(path)
+        if work.is_leaf and self._parts is None:
+            work.entries = list(entries(tree))
+            work.replaced = [None] * len(work.entries)
+            return
         for entry in entries(tree):
             inner = path + b"/" + entry.name
             if self._parts is not None and not self._concerns(inner):
