@@ -156,20 +156,20 @@ class FolderBackend(Backend):
     def scratch(self) -> Iterator[Path]:
         """A folder of one's own below ``tmp/``, on the same file system, removed afterwards.
 
-        It holds a locked file ``lock``: the scratch of a process that died can be locked by others, who sweep it away.
+        A locked file stands beside it: that of a process that died can be locked by others, who sweep the folder away.
         """
         parent = self.root / "tmp"
         with storage_errors(parent):
             self._make_folders(parent)
             _sweep(parent)
             folder = parent / os.urandom(8).hex()
-            folder.mkdir(mode=self._folder_mode)
-            lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            _try_lock(lock)
+            lock = _new_lock(_lock_of(folder))
         try:
+            with storage_errors(parent):
+                folder.mkdir(mode=self._folder_mode)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_scratch(folder)
             os.close(lock)
 
     def close(self) -> None:
@@ -286,30 +286,57 @@ def _write_new(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int) -> bool | None:
+    """Whether the lock was free; None where the file system has no locks, so that everybody counts as alive."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        # Where there are no locks, everybody counts as alive and nothing is swept.
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOLCK, errno.ENOTSUP)
+        return None if error.errno in (errno.ENOLCK, errno.ENOTSUP) else False
     return True
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _remove_scratch(folder: Path) -> None:
+    """The lock goes last, so that a folder without one is nobody's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        with contextlib.suppress(OSError):
+            _lock_of(folder).unlink(missing_ok=True)
+
+
+def _new_lock(path: Path) -> int:
+    """A new locked file. One that is swept away between its making and its locking is made again."""
+    while True:
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if _try_lock(fd) is not False:
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                    return fd
+        os.close(fd)
+
+
 def _sweep(parent: Path) -> None:
-    """Remove the scratch folders of processes that are gone."""
-    with os.scandir(parent) as entries:
-        names = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    """Remove the scratch folders of processes that are gone: their lock can be had, or is no more."""
+    names = set(os.listdir(parent))
     for name in names:
-        try:
-            lock = os.open(os.path.join(name, "lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            # Just being made, or somebody else's: a lock that never came is a leftover of a crash, a day later.
-            with contextlib.suppress(OSError):
-                if os.stat(parent).st_mtime - os.stat(name).st_mtime > 86_400:
-                    shutil.rmtree(name, ignore_errors=True)
-            continue
-        try:
-            if _try_lock(lock):
-                shutil.rmtree(name, ignore_errors=True)
-        finally:
-            os.close(lock)
+        folder = parent / name.removesuffix(".lock")
+        if name.endswith(".lock"):
+            _sweep_locked(folder)
+        elif not _lock_of(folder).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep_locked(folder: Path) -> None:
+    try:
+        lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        # Gone meanwhile, or somebody else's.
+        return
+    try:
+        if _try_lock(lock):
+            _remove_scratch(folder)
+    finally:
+        os.close(lock)

@@ -114,7 +114,8 @@ def test_scratch_of_a_killed_process_is_swept_by_the_next(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with backend.scratch() as mine:
-        assert [entry.name for entry in (tmp_path / "store/tmp").iterdir()] == [mine.name]
+        found = sorted(entry.name for entry in (tmp_path / "store/tmp").iterdir())
+        assert found == [mine.name, f"{mine.name}.lock"]
 
 
 def test_a_full_disk_is_said_to_be_full_and_leaves_nothing_under_the_name(tmp_path):
@@ -149,3 +150,25 @@ def test_a_counting_backend_counts_requests_and_bytes():
     backend.read(NAME)
     assert backend.requests == {"write": 1, "read": 2}
     assert (backend.written_bytes, backend.read_bytes) == (5, 7)
+
+
+def test_scratch_of_a_process_that_died_is_swept_at_whatever_point_it_died(tmp_path):
+    backend = FolderBackend(tmp_path)
+    (tmp_path / "tmp/0123").mkdir(parents=True)
+    (tmp_path / "tmp/4567").mkdir()
+    (tmp_path / "tmp/4567/half a pack").write_bytes(b"abc")
+    (tmp_path / "tmp/4567.lock").touch()
+    (tmp_path / "tmp/89ab.lock").touch()
+
+    with backend.scratch() as mine:
+        assert sorted(path.name for path in (tmp_path / "tmp").iterdir()) == [mine.name, f"{mine.name}.lock"]
+
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_scratch_in_use_is_left_alone(tmp_path):
+    first, second = FolderBackend(tmp_path), FolderBackend(tmp_path)
+    with first.scratch() as mine:
+        (mine / "file").write_bytes(b"abc")
+        with second.scratch():
+            assert (mine / "file").read_bytes() == b"abc"
