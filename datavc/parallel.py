@@ -130,6 +130,25 @@ def run_batches(
         ) from error
 
 
+def map_ahead(
+    function: Callable[[B], R], items: Iterable[B], executor: Executor, ahead: int
+) -> Generator[R, None, None]:
+    """Apply ``function`` to ``items`` and yield the results in their order, at most ``ahead`` of them ahead of the caller."""
+    from collections import deque
+
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
 def read_ahead(items: Iterator[B], ahead: int) -> Generator[B, None, None]:
     """Yield ``items``, which are made in a thread of their own, at most ``ahead`` of them before they are asked for."""
     from collections import deque

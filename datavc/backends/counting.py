@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,36 +19,40 @@ class CountingBackend(WrappingBackend):
         self.requests: Counter[str] = Counter()
         self.read_bytes = 0
         self.written_bytes = 0
+        self._lock = threading.Lock()
+
+    def _count(self, request: str, *, written: int = 0) -> None:
+        with self._lock:
+            self.requests[request] += 1
+            self.written_bytes += written
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        self.requests["read"] += 1
+        self._count("read")
         data = super().read(name, start, length)
-        self.read_bytes += len(data)
+        with self._lock:
+            self.read_bytes += len(data)
         return data
 
     def head(self, name: str) -> StoredFile:
-        self.requests["head"] += 1
+        self._count("head")
         return super().head(name)
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
-        self.requests["list"] += 1
+        self._count("list")
         return super().list(prefix)
 
     def write(self, name: str, data: bytes) -> bool:
-        self.requests["write"] += 1
-        self.written_bytes += len(data)
+        self._count("write", written=len(data))
         return super().write(name, data)
 
     def write_file(self, name: str, source: Path) -> bool:
-        self.requests["write"] += 1
-        self.written_bytes += source.stat().st_size
+        self._count("write", written=source.stat().st_size)
         return super().write_file(name, source)
 
     def replace(self, name: str, data: bytes) -> None:
-        self.requests["replace"] += 1
-        self.written_bytes += len(data)
+        self._count("replace", written=len(data))
         super().replace(name, data)
 
     def delete(self, name: str) -> None:
-        self.requests["delete"] += 1
+        self._count("delete")
         super().delete(name)

@@ -15,19 +15,19 @@ from pathlib import Path
 
 import xxhash
 
-from datavc import __version__
 from datavc.backends.folder import FolderBackend
-from datavc.errors import MalformedError, StorageError, StoredFileNotFound, UnsupportedFormat
+from datavc.errors import MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.store import layout
-from datavc.store.index import ObjectIndex, merge_indexes
+from datavc.store.index import ObjectIndex
+from datavc.store.note import check_note
 from datavc.store.reader import ObjectReader
-from datavc.store.roots import MAX_INDEXES, list_roots, read_root, write_root
+from datavc.store.roots import list_roots, publish_root, read_root
 
-STORE_FORMAT = 0
-# An add looks for known objects in this many indexes, the largest: each costs a look-up for every new file.
-_DEDUP_INDEXES = 64
+# What is not stored or fetched again is looked for in this many indexes: each costs a look-up for every new file. The
+# newest are those of a run that was interrupted.
+_LARGEST_INDEXES, _NEWEST_INDEXES = 64, 16
 
 
 class Cache:
@@ -38,7 +38,7 @@ class Cache:
         self.repo_id = repo_id
         self.algorithm = algorithm
         self.backend = FolderBackend(folder, create=create)
-        _check_note(self.backend, create=create)
+        check_note(self.backend, create=create)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -91,8 +91,10 @@ class Cache:
         return [file.name.removeprefix(layout.INDEXES) for file in stored[:limit]]
 
     def dedup_names(self, first: tuple[str, ...] = ()) -> list[str]:
-        """The pack indexes in which an add looks for what it need not store: ``first``, then the largest."""
-        return list(dict.fromkeys([*first, *self.index_names(_DEDUP_INDEXES)]))
+        """The pack indexes in which one looks for what need not be stored: ``first``, the largest, the newest."""
+        newest = sorted(self.backend.list(layout.INDEXES), key=lambda file: (-file.modified, file.name))
+        names = [file.name.removeprefix(layout.INDEXES) for file in newest[:_NEWEST_INDEXES]]
+        return list(dict.fromkeys([*first, *self.index_names(_LARGEST_INDEXES), *names]))
 
     def reader(self, digest: Digest | None = None) -> ObjectReader:
         """Reads what is reachable from ``digest``, falling back on everything that is here."""
@@ -123,73 +125,12 @@ class Cache:
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds from the names of its pack indexes, merging them where they are many."""
-        if len(indexes) > MAX_INDEXES:
-            sizes = {name: self.backend.head(layout.index_path(name)).size for name in indexes}
-            by_size = sorted(indexes, key=lambda name: (sizes[name], name))
-            merged = by_size[: len(indexes) - MAX_INDEXES // 2]
-            kept = [name for name in indexes if name not in merged]
-            indexes = [*kept, *merge_indexes(self.backend, self.algorithm, merged)]
-        root = make(tuple(indexes))
-        write_root(self.backend, root)
-        return root
+        return publish_root(self.backend, self.algorithm, make, indexes)
 
     def roots(self) -> Iterator[tuple[str, Root | None]]:
         """Every root of this repo: its stored name, and its content where it is readable."""
         return list_roots(self.backend, self.repo_id)
 
 
-def new_root(
-    cache: Cache,
-    digest: Digest,
-    *,
-    kind: str,
-    size: int,
-    files: int,
-    path: bytes,
-    commit: str | None,
-    saved: bool = False,
-) -> Callable[[tuple[str, ...]], Root]:
-    """What makes a complete root of ``digest``, once the names of its pack indexes are known."""
-
-    def make(indexes: tuple[str, ...]) -> Root:
-        return Root(
-            digest=digest,
-            kind=kind,
-            size=size,
-            files=files,
-            path=path,
-            repo=cache.repo_id,
-            commit=commit,
-            who=f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}",
-            when=_now(),
-            nonce=os.urandom(8).hex(),
-            indexes=indexes,
-            complete=True,
-            saved=saved,
-            client=f"datavc {__version__}",
-        )
-
-    return make
-
-
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _check_note(backend: FolderBackend, *, create: bool) -> None:
-    """The note ``datavc-store.json`` names the store's format; a store of another format is left alone."""
-    try:
-        note = json.loads(backend.read(layout.STORE_NOTE))
-        found = note["format"]
-    except StoredFileNotFound:
-        if create:
-            note = {"format": STORE_FORMAT, "id": os.urandom(16).hex()}
-            backend.write(layout.STORE_NOTE, json.dumps(note, sort_keys=True).encode() + b"\n")
-        return
-    except (ValueError, KeyError, TypeError) as error:
-        raise MalformedError(f"{layout.STORE_NOTE} of {backend.describe()} is damaged") from error
-    if found != STORE_FORMAT:
-        raise UnsupportedFormat(
-            f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}",
-            "pip install -U datavc",
-        )

@@ -32,11 +32,15 @@ _AS_FLAG = bytes(2 * codec & 0xFF for codec in range(256))
 
 
 class ObjectIndex:
-    """Looks digests up in the pack indexes ``names``, opened when first needed, in that order."""
+    """Looks digests up in the pack indexes ``names``, opened when first needed, in that order.
 
-    def __init__(self, backend: Backend, algorithm: str, names: Sequence[str]) -> None:
+    A row counts only while its pack is there; without ``look`` packs are believed to be, until :meth:`drop` says otherwise.
+    """
+
+    def __init__(self, backend: Backend, algorithm: str, names: Sequence[str], *, look: bool = True) -> None:
         self._backend = backend
         self._algorithm = algorithm
+        self._look = look
         self.names = tuple(names)
         self._readers: list[PackIndexReader] | None = None
         self._packs: dict[bytes, bool] = {}
@@ -85,6 +89,10 @@ class ObjectIndex:
         """The packs that are named and not there, or there with another length."""
         return [pack for pack, size in self.packs().items() if not self._is_there(pack, size)]
 
+    def drop(self, packs: Iterable[bytes]) -> None:
+        """Look at no row of these packs any more: they are lost or damaged."""
+        self._packs.update(dict.fromkeys(packs, False))
+
     def locations(self) -> Iterable[tuple[bytes, Location]]:
         """Every row, digest first; a digest may come from more than one index."""
         for reader in self._open():
@@ -93,6 +101,8 @@ class ObjectIndex:
 
     def _is_there(self, pack: bytes, size: int) -> bool:
         known = self._packs.get(pack)
+        if known is None and not self._look:
+            return True
         if known is None:
             try:
                 known = self._backend.head(layout.pack_path(pack)).size == size

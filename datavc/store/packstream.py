@@ -10,7 +10,7 @@ from pathlib import Path
 from datavc.backends.base import Backend
 from datavc.formats.chunklist import ChunkList, encode_chunk_list
 from datavc.formats.digest import hash_function
-from datavc.formats.pack import LIST, MAX_ENTRY_BYTES, WHOLE
+from datavc.formats.pack import LIST, MAX_ENTRY_BYTES, MAX_PACK_BYTES, WHOLE
 from datavc.store import layout
 from datavc.store.chunking import TREE_CUTS, cut_points
 from datavc.store.compression import Compressor
@@ -24,7 +24,8 @@ class PackStream:
     """Writes objects of one kind of content (data or meta) into packs and publishes each when it is full.
 
     ``published`` is called with every pack that is durable in the store. With an ``executor`` of threads, packs are made
-    durable beside the writing of the next. Close it, or abandon it: it never publishes half a pack.
+    durable beside the writing of the next. Entries of a pack add up to at most ``limit`` bytes. Close it, or abandon it: it
+    never publishes half a pack.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class PackStream:
         *,
         published: Callable[[SealedPack], None],
         executor: Executor | None = None,
+        limit: int = MAX_PACK_BYTES,
     ) -> None:
         self._backend = backend
         self._scratch = scratch
@@ -43,6 +45,7 @@ class PackStream:
         self._content = content
         self._published = published
         self._executor = executor
+        self._limit = limit
         self._writer: PackWriter | None = None
         self._pending: list[Future[SealedPack]] = []
         self._hash = hash_function(algorithm)
@@ -60,7 +63,10 @@ class PackStream:
         if digest in self._seen:
             return 0
         self._seen.add(digest)
-        if self._writer is not None and not self._writer.has_room(len(raw)):
+        length = len(raw if packed is None else packed)
+        if self._writer is not None and not (
+            self._writer.has_room(length) and self._writer.size + length <= self._limit
+        ):
             self._publish_current()
         if self._writer is None:
             self._writer = PackWriter(self._scratch, self._algorithm, self._content)

@@ -100,7 +100,16 @@ class ObjectReader:
 
     def chunk_list(self, digest: bytes, location: Location) -> ChunkList:
         """The chunk list, of level 0, of an object that is kept as one. Raises as :meth:`read`."""
+        *_, listed = self.levels(digest, location)
+        return listed
+
+    def levels(self, digest: bytes, location: Location) -> Iterator[ChunkList]:
+        """The chunk lists of an object, from the one that is found under its digest to that of level 0.
+
+        Each is read out of the chunks of the one before, which a caller may get in between. Raises as :meth:`read`.
+        """
         listed = decode_chunk_list(self._entry(digest, location), self._algorithm)
+        yield listed
         while listed.level:
             if listed.total > MAX_LIST_BYTES:
                 raise MalformedError(f"the chunk list of {self._show(digest)} has {listed.total} bytes")
@@ -108,7 +117,7 @@ class ObjectReader:
             listed = decode_chunk_list(b"".join(self.chunks(listed)), self._algorithm)
             if listed.level != level - 1:
                 raise MalformedError(f"the chunk list of {self._show(digest)} does not count down its levels")
-        return listed
+            yield listed
 
     def chunks(self, listed: ChunkList) -> Iterator[bytes]:
         """The chunks of ``listed`` in order, each verified, each of the length that the list gives."""

@@ -1,14 +1,18 @@
-"""Reading, writing and listing the roots of a store: which digests are wholly there, and which pack indexes say where."""
+"""Making, reading, writing and listing roots: which digests a store has wholly, and which pack indexes say where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
 
+from datavc import __version__
 from datavc.backends.base import Backend
 from datavc.errors import MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root, decode_root, encode_root
 from datavc.store import layout
+from datavc.store.index import merge_indexes
 
 MAX_INDEXES = 16
 
@@ -25,6 +29,56 @@ def read_root(backend: Backend, repo_id: str, digest: Digest) -> Root | None:
 def write_root(backend: Backend, root: Root) -> None:
     """Publish ``root``, replacing an earlier one of the same digest. Everything it names must be there already."""
     backend.replace(layout.root_path(root.repo, root.digest), encode_root(root))
+
+
+def new_root(
+    repo_id: str,
+    digest: Digest,
+    *,
+    kind: str,
+    size: int,
+    files: int,
+    path: bytes,
+    commit: str | None,
+    saved: bool = False,
+    complete: bool = True,
+) -> Callable[[tuple[str, ...]], Root]:
+    """What makes a root of ``digest``, once the names of its pack indexes are known."""
+
+    def make(indexes: tuple[str, ...]) -> Root:
+        return Root(
+            digest=digest,
+            kind=kind,
+            size=size,
+            files=files,
+            path=path,
+            repo=repo_id,
+            commit=commit,
+            who=f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}",
+            when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            nonce=os.urandom(8).hex(),
+            indexes=indexes,
+            complete=complete,
+            saved=saved,
+            client=f"datavc {__version__}",
+        )
+
+    return make
+
+
+def publish_root(
+    backend: Backend, algorithm: str, make: Callable[[tuple[str, ...]], Root], indexes: list[str]
+) -> Root:
+    """Write the root that ``make`` builds from the names of its pack indexes, merging the smallest where they are many."""
+    if len(indexes) > MAX_INDEXES:
+        sizes = {name: backend.head(layout.index_path(name)).size for name in indexes}
+        by_size = sorted(indexes, key=lambda name: (sizes[name], name))
+        merged = by_size[: len(indexes) - MAX_INDEXES // 2]
+        kept = [name for name in indexes if name not in merged]
+        indexes = [*kept, *merge_indexes(backend, algorithm, merged)]
+    root = make(tuple(indexes))
+    write_root(backend, root)
+    return root
 
 
 def list_roots(backend: Backend, repo_id: str | None = None) -> Iterator[tuple[str, Root | None]]:

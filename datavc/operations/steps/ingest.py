@@ -39,10 +39,10 @@ from datavc.operations.steps.units import (
 from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.store.blobwriter import BlobWriter
-from datavc.store.cache import new_root
 from datavc.store.claims import create_claims
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
+from datavc.store.roots import new_root
 from datavc.workspace.hashing import OpenFolders
 from datavc.workspace.listing import Folder, Part, Scan
 from datavc.workspace.readfile import stat_tuple
@@ -328,7 +328,7 @@ class Ingest:
             return self._base_root
         indexes = self._reachable.publish()
         make = new_root(
-            self._cache,
+            self._cache.repo_id,
             digest,
             kind=KIND_NAMES[entry.kind],
             size=entry.size,

@@ -1,0 +1,150 @@
+"""A store in its role of a remote: far away, asked as little as possible, and believed in nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+
+import xxhash
+
+from datavc.backends.base import Backend, StoredFile
+from datavc.backends.counting import CountingBackend
+from datavc.backends.wrapping import WrappingBackend
+from datavc.errors import DigestMismatch, MalformedError, StoredFileNotFound
+from datavc.formats.digest import Digest
+from datavc.formats.root import Root
+from datavc.store import layout
+from datavc.store.index import ObjectIndex
+from datavc.store.note import check_note
+from datavc.store.reader import ObjectReader
+from datavc.store.roots import publish_root, read_root
+
+# An index up to this size is read whole at once; of a larger one, when so many ranges of it were not enough.
+_SMALL_INDEX_BYTES = 1 << 20
+_RANGES = 8
+# Rows of 49 bytes, a list of packs, and what zstd adds to what it cannot compress.
+_MAX_INDEX_BYTES = 96 << 20
+
+
+class RemoteStore:
+    """The remote called ``name`` in ``backend``, for the repo ``repo_id`` whose digests are of ``algorithm``.
+
+    ``requests`` counts what is asked of it.
+    """
+
+    def __init__(self, name: str, backend: Backend, repo_id: str, algorithm: str) -> None:
+        self.name = name
+        self.repo_id = repo_id
+        self.algorithm = algorithm
+        self.requests = CountingBackend(backend)
+        self.backend: Backend = self.requests
+        self._is_prepared = False
+
+    def describe(self) -> str:
+        """Its name and where it is, for messages."""
+        return f"the remote {self.name} ({self.backend.describe()})"
+
+    def prepare(self) -> None:
+        """Before the first write: refuse a store of another format, and note ours in a new one. Raises IntegrityError."""
+        if not self._is_prepared:
+            check_note(self.backend, create=True)
+            self._is_prepared = True
+
+    def root(self, digest: Digest) -> Root | None:
+        """The root that says that all of ``digest`` is there. One request, and not a look at what the root names."""
+        root = read_root(self.backend, self.repo_id, digest)
+        return root if root is not None and root.complete else None
+
+    def newest_roots(self, limit: int) -> Iterator[Root]:
+        """The newest complete roots of this repo: one listing, then a request for each that is taken."""
+        prefix = f"{layout.ROOTS}{self.repo_id}/"
+        stored = sorted(self.backend.list(prefix), key=lambda file: (-file.modified, file.name))
+        for file in stored[:limit]:
+            try:
+                digest = Digest.parse_file_name(file.name.removeprefix(prefix))
+            except MalformedError:
+                continue
+            root = self.root(digest) if digest.algorithm == self.algorithm else None
+            if root is not None:
+                yield root
+
+    def index(self, names: Sequence[str], *, whole: bool = False) -> ObjectIndex:
+        """Looks into pack indexes there: through ranges of large ones, or ``whole`` where most rows will be needed.
+
+        Rows are hints: that their packs are there is believed until reading them says otherwise.
+        """
+        return ObjectIndex(_IndexFiles(self.backend, whole=whole), self.algorithm, names, look=False)
+
+    def reader(self, index: ObjectIndex) -> ObjectReader:
+        """Reads objects one by one, where ``index`` finds them."""
+        return ObjectReader(self.backend, self.algorithm, index.find)
+
+    def lost_packs(self, sizes: dict[bytes, int], executor: Executor) -> list[bytes]:
+        """Those of the packs that are not there, or there with another length: one request for each."""
+
+        def is_lost(pack: bytes) -> bool:
+            try:
+                return self.backend.head(layout.pack_path(pack)).size != sizes[pack]
+            except StoredFileNotFound:
+                return True
+
+        return [pack for pack, lost in zip(sizes, executor.map(is_lost, list(sizes)), strict=True) if lost]
+
+    def lost_indexes(self, names: Iterable[str]) -> list[str]:
+        """Those of the pack indexes that are not there any more."""
+        lost = []
+        for name in names:
+            try:
+                self.backend.head(layout.index_path(name))
+            except StoredFileNotFound:
+                lost.append(name)
+        return lost
+
+    def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
+        """Write the root that ``make`` builds. Everything it names must just have been seen there."""
+        return publish_root(self.backend, self.algorithm, make, indexes)
+
+
+class _IndexFiles(WrappingBackend):
+    """Serves ranges of pack indexes, out of memory where reading the whole file is cheaper. Safe in threads."""
+
+    def __init__(self, inner: Backend, *, whole: bool) -> None:
+        super().__init__(inner)
+        self._whole = whole
+        self._lock = threading.Lock()
+        self._files: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
+        self._ranges: dict[str, int] = {}
+
+    def head(self, name: str) -> StoredFile:
+        file = super().head(name)
+        if file.size > _MAX_INDEX_BYTES:
+            raise MalformedError(
+                f"{name} of {self.describe()} has {file.size:,} bytes, more than any pack index"
+            )
+        self._sizes[name] = file.size
+        return file
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        with self._lock:
+            data = self._files.get(name)
+            size = self._sizes.get(name)
+            self._ranges[name] = self._ranges.get(name, 0) + 1
+            if data is None and size is not None and self._is_wanted_whole(name, size):
+                data = self._files[name] = self._read_whole(name, size)
+        if data is None:
+            return super().read(name, start, length)
+        return data[start : len(data) if length is None else start + length]
+
+    def _is_wanted_whole(self, name: str, size: int) -> bool:
+        return self._whole or size <= _SMALL_INDEX_BYTES or self._ranges[name] > _RANGES
+
+    def _read_whole(self, name: str, size: int) -> bytes:
+        """All of it, hashed against its name; wrong bytes are fetched once more. Raises DigestMismatch."""
+        wanted = layout.sealed_raw(name.removeprefix(layout.INDEXES))
+        for _ in range(2):
+            data = super().read(name, 0, size)
+            if xxhash.xxh3_128_digest(data) == wanted:
+                return data
+        raise DigestMismatch(f"the pack index {name} of {self.describe()} is not what its name says")
