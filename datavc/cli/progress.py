@@ -9,8 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from datavc.cli.render import human_size
 from datavc.cli.terminal import paint, printable, say
+from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

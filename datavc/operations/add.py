@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from datavc.durable import write_durably
 from datavc.errors import ConflictError, NotFoundError, OutOfSpace, UsageError
+from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer
@@ -235,12 +236,12 @@ def _plan(repo: Repo, views: list[View], progress: Progress) -> None:
     free = free_bytes(repo.cache.folder)
     if needed >= _BIG_BYTES:
         progress.note(
-            f"{files} files to add, {needed / 1e9:.1f} GB; needs up to that much of the {free / 1e9:.1f} GB free "
+            f"{files_and_bytes(files, needed)} to add; needs up to that much of the {human_size(free)} free "
             f"in {repo.cache.folder}"
         )
     if needed + _SPARE_BYTES > free:
         raise OutOfSpace(
-            f"adding needs up to {needed / 1e9:.2f} GB, and {repo.cache.folder} has {free / 1e9:.2f} GB free",
+            f"adding needs up to {human_size(needed)}, and {repo.cache.folder} has {human_size(free)} free",
             "free some space, add a part at a time, or put the cache on a larger disk: "
             "datavc config --local cache.dir FOLDER",
         )

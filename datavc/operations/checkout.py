@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from datavc.errors import ConflictError, NotFoundError, ObjectNotFound, OutOfSpace, UsageError
+from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer
@@ -198,11 +199,11 @@ def _refuse_full(repo: Repo, work: list[_Job], progress: Progress) -> None:
     if needed >= 1 << 30:
         files = sum(job.plan.written_files for job in work)
         progress.note(
-            f"{files} files to write, {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB free in {repo.root}"
+            f"{files_and_bytes(files, needed)} to write, of the {human_size(free)} free in {repo.root}"
         )
     if needed + _SPARE_BYTES > free:
         raise OutOfSpace(
-            f"the checkout needs {needed / 1e9:.2f} GB, and {repo.root} has {free / 1e9:.2f} GB free; nothing was touched",
+            f"the checkout needs {human_size(needed)}, and {repo.root} has {human_size(free)} free; nothing was touched",
             "free some space, or check out a part: datavc checkout DATASET/SUB",
         )
 

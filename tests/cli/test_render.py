@@ -19,34 +19,6 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import from_text
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (1024**2 - 1, "1.0 MiB"),
-        (5 * 1024**3, "5.0 GiB"),
-        (2**63 - 1, "8.0 EiB"),
-    ],
-)
-def test_sizes_are_told_in_the_unit_that_fits(size: int, text: str):
-    assert render.human_size(size) == text
-
-
-@given(st.integers(0, 2**63 - 1))
-def test_a_size_is_never_longer_than_a_column(size: int):
-    assert len(render.human_size(size)) <= len("1023.9 KiB")
-
-
-def test_counts_agree_with_their_noun():
-    assert render.count(1, "file") == "1 file"
-    assert render.count(0, "file") == "0 files"
-    assert render.count(12345, "file") == "12,345 files"
-    assert render.count(2, "copy", "copies") == "2 copies"
-
-
 @given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw))
 def test_a_shell_takes_a_word_for_exactly_the_path(path: bytes):
     printed = subprocess.run(

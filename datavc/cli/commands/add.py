@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, Paths
-from datavc.cli.render import (
-    count,
-    files_and_bytes,
-    from_here,
-    human_size,
-    next_command,
-    print_json,
-    shell_word,
-    show_path,
-    talk,
-)
+from datavc.cli.render import from_here, next_command, print_json, shell_word, show_path, talk
 from datavc.cli.session import current
+from datavc.formats.amounts import count, files_and_bytes, human_size
 
 if TYPE_CHECKING:
     from datavc.operations.add import AddedDataset, AddResult

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, Paths
-from datavc.cli.render import count, files_and_bytes, print_json, show_path, talk
+from datavc.cli.render import print_json, show_path, talk
 from datavc.cli.session import current
+from datavc.formats.amounts import count, files_and_bytes
 
 if TYPE_CHECKING:
     from datavc.operations.checkout import CheckedOut

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from datavc.cli.options import Json, Paths
-from datavc.cli.render import human_size, print_json, print_table, show_path
+from datavc.cli.render import print_json, print_table, show_path
 from datavc.cli.session import current
+from datavc.formats.amounts import human_size
 
 
 def du(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datavc.cli.options import Json
-from datavc.cli.render import count, human_size, print_json, show_path, talk
+from datavc.cli.render import print_json, show_path, talk
 from datavc.cli.session import current
+from datavc.formats.amounts import count, human_size
 
 _CORRUPT = 12
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datavc.cli.options import ExitCode, Json, Paths
-from datavc.cli.render import (
-    from_here,
-    human_size,
-    next_command,
-    print_json,
-    shell_word,
-    show_path,
-    styled,
-    talk,
-)
+from datavc.cli.render import from_here, next_command, print_json, shell_word, show_path, styled, talk
 from datavc.cli.session import current
+from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
     from datavc.operations.status import DatasetStatus

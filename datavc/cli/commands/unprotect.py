@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datavc.cli.options import SomePaths
-from datavc.cli.render import count, talk
+from datavc.cli.render import talk
 from datavc.cli.session import current
+from datavc.formats.amounts import count
 
 
 def unprotect(paths: SomePaths) -> None:
