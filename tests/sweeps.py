@@ -1,4 +1,4 @@
-"""Faults at the n-th file-changing call of a command, in a forked child: killed there, or the call fails.
+"""Faults at the n-th file-changing call of a command, in a forked child: killed there, the call fails, or writes less.
 
 The child is a fork of this process, so a point costs some 50 milliseconds instead of a Python start. What Python's audit
 hooks see (open for writing, rename, remove, mkdir, rmdir, link, symlink, truncate) is counted together with the calls that
@@ -7,12 +7,13 @@ they do not see (write, fsync, fchmod, pwrite, ftruncate), which are wrapped.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from projects import Project
 
@@ -27,8 +28,12 @@ _EVENTS = {
     "os.chmod",
 }
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_WRAPPED = ("write", "fsync", "fchmod", "pwrite", "ftruncate")
+_WRITES = ("write", "pwrite", "copy_file_range")
+_WRAPPED = (*_WRITES, "fsync", "fchmod", "ftruncate")
 COMPLETED = -1
+_SHORT_COPY = 4096
+CRASHED = 97  # a traceback; no command ends with it on purpose
+DOCUMENTED_CODES = frozenset({0, 1, 3, 11, 12})
 
 
 def run_killed(project: Project, arguments: list[str], point: int) -> int:
@@ -53,27 +58,72 @@ def run_failing(project: Project, arguments: list[str], point: int, number: int,
     return os.waitstatus_to_exitcode(_run(project, arguments, point, fault, once=once))
 
 
+def run_writing_short(project: Project, arguments: list[str], point: int, *, once: bool) -> tuple[int, bool]:
+    """Run a command whose ``point``-th write takes only half of its bytes (and each later one, unless ``once``).
+
+    Returns the command's exit code, and whether it came to that point at all.
+    """
+    reached, tell = os.pipe()
+
+    def install() -> None:
+        counter, real = itertools.count(1), os.write
+
+        def is_due() -> bool:
+            due = _is_due(next(counter), point, once=once)
+            if due:
+                real(tell, b"!")
+            return due
+
+        for name in _WRITES:
+            if hasattr(os, name):
+                _wrap_short(name, is_due)
+
+    status = _in_child(project, arguments, install)
+    os.close(tell)
+    with open(reached, "rb") as file:
+        return os.waitstatus_to_exitcode(status), bool(file.read())
+
+
+def run_with_few_files(project: Project, arguments: list[str], most: int) -> int:
+    """Run a command that may have no descriptor of number ``most`` or above (EMFILE); returns its exit code."""
+
+    def install() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    return os.waitstatus_to_exitcode(_in_child(project, arguments, install))
+
+
+def _is_due(number: int, point: int, *, once: bool) -> bool:
+    return number == point or (not once and number > point)
+
+
 def _run(project: Project, arguments: list[str], point: int, fault: Callable[[], None], *, once: bool) -> int:
+    def install() -> None:
+        counter = itertools.count(1)
+
+        def count() -> None:
+            if _is_due(next(counter), point, once=once):
+                fault()
+
+        _install(count)
+
+    return _in_child(project, arguments, install)
+
+
+def _in_child(project: Project, arguments: list[str], install: Callable[[], None]) -> int:
+    """Run a command in a child after ``install``; its wait status."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
-    code = 97
+    code = CRASHED
     try:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        counter = itertools.count(1)
-        armed = True
-
-        def count() -> None:
-            nonlocal armed
-            number = next(counter)
-            if armed and (number == point or (not once and number > point)):
-                armed = not once
-                fault()
-
-        _install(count)
-        code = project.run(*arguments, "-j", "1", code=None).code
+        os.close(null)
+        install()
+        ended = project.run(*arguments, "-j", "1", code=None)
+        code = CRASHED if "Traceback" in ended.err else ended.code
     finally:
         os._exit(code)
 
@@ -86,7 +136,8 @@ def _install(count: Callable[[], None]) -> None:
 
     sys.addaudithook(hook)
     for name in _WRAPPED:
-        _wrap(name, count)
+        if hasattr(os, name):
+            _wrap(name, count)
 
 
 def _wrap(name: str, count: Callable[[], None]) -> None:
@@ -100,5 +151,16 @@ def _wrap(name: str, count: Callable[[], None]) -> None:
     setattr(os, name, counted)
 
 
-FULL_DISK = errno.ENOSPC
-BROKEN_DISK = errno.EIO
+def _wrap_short(name: str, is_due: Callable[[], bool]) -> None:
+    real = getattr(os, name)
+
+    def shortened(first: int, second: Any, *others: Any) -> int:
+        if first > 2 and is_due():
+            if name == "copy_file_range":
+                others = (min(others[0], _SHORT_COPY), *others[1:])
+            else:
+                view = memoryview(second)
+                second = view[: (len(view) + 1) // 2]
+        return real(first, second, *others)
+
+    setattr(os, name, shortened)
