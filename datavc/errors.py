@@ -9,7 +9,8 @@
     ├── ConflictError                exit 1    going on would overwrite or contradict something
     │   └── Locked                   exit 11
     ├── StorageError                 exit 1    a disk or a server failed or refused
-    │   └── OutOfSpace
+    │   ├── OutOfSpace
+    │   └── TransientError                     it may pass: the same request again may do
     ├── IntegrityError               exit 12   bytes are not what they must be
     │   ├── DigestMismatch
     │   └── MalformedError                     bytes do not follow the format they claim
@@ -77,6 +78,10 @@ class StorageError(DatavcError):
 
 class OutOfSpace(StorageError):
     """A disk or quota is full."""
+
+
+class TransientError(StorageError):
+    """A server failed in a way that may pass, such as an overload or a lost connection; asking again may do."""
 
 
 class IntegrityError(DatavcError):

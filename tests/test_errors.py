@@ -21,6 +21,7 @@ TREE = {
     "Locked": ("ConflictError", 11),
     "StorageError": ("DatavcError", 1),
     "OutOfSpace": ("StorageError", 1),
+    "TransientError": ("StorageError", 1),
     "IntegrityError": ("DatavcError", 12),
     "DigestMismatch": ("IntegrityError", 12),
     "MalformedError": ("IntegrityError", 12),

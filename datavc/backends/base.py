@@ -69,6 +69,9 @@ class Backend(ABC):
     def now(self) -> float:
         """Seconds since 1970 by the clock that stamps the files."""
 
+    def close(self) -> None:  # noqa: B027  (most have nothing to let go of)
+        """Let go of connections and open files; the next call opens what it needs again."""
+
 
 def check_name(name: str) -> str:
     """``name``, which must be relative, of ASCII letters, digits, dot, hyphen, underscore and single slashes.
@@ -79,3 +82,8 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a stored file")
     return name
+
+
+def is_name(name: str) -> bool:
+    """Whether a stored file can have the name: what else is found in a place was put there by others."""
+    return _NAME.fullmatch(name) is not None

@@ -40,3 +40,6 @@ class WrappingBackend(Backend):
 
     def now(self) -> float:
         return self.inner.now()
+
+    def close(self) -> None:
+        self.inner.close()

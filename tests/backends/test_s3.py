@@ -1,0 +1,44 @@
+"""The S3 backend: the contract against a server in a process of its own, and what is special about buckets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import S3Server, moto_server
+
+from datavc.backends.base import Backend
+from datavc.backends.s3 import S3Backend
+from datavc.backends.s3_client import S3Place
+from datavc.testing.backend_contract import BackendContract
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _keys(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def place(server: S3Server) -> S3Place:
+    """A prefix of its own in a new bucket."""
+    return S3Place(server.make_bucket(f"bucket-{next(_numbers)}"), "data sets/été+1", server.endpoint)
+
+
+class TestS3Backend(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _place(self, place: S3Place) -> None:
+        self.place = place
+
+    def make_backend(self, folder: Path) -> Backend:
+        return S3Backend(self.place)

@@ -1,0 +1,113 @@
+"""Servers that tests talk to: each a process of its own on a free port of the loopback, ended by its process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret-of-no-worth"}
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where it listens, and the environment in which boto3 finds its keys and nobody else's."""
+
+    endpoint: str
+    keys: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        return {**self.keys, **nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def make_bucket(self, name: str) -> str:
+        """A new, empty bucket; returns its name."""
+        import boto3
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.keys["AWS_SECRET_ACCESS_KEY"],
+        )
+        with contextlib.closing(client):
+            client.create_bucket(Bucket=name)
+        return name
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether somebody speaks HTTP there, whatever they say."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], url: str, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that answers at ``url``; it is ended, with what it started, when the block is left."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the process, and the group that it leads, by its id."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 15)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def moto_server(folder: Path) -> Iterator[S3Server]:
+    """Amazon's S3 as moto knows it: in memory, conditions and ranges right, no checksum looked at."""
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running(command, f"{endpoint}/moto-api/", folder / "moto.log", KEYS):
+        yield S3Server(endpoint)
