@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from datavc.backends.base import Backend, StoredFile, check_name, is_name
-from datavc.backends.s3_client import Check, S3Place, body_of, make_client
-from datavc.backends.s3_errors import error_code, s3_errors
+from datavc.backends.s3_client import ChangingBody, Check, S3Place, body_of, make_client
+from datavc.backends.s3_errors import error_code, s3_errors, status_of
 from datavc.durable import storage_errors
 from datavc.errors import StorageError, StoredFileNotFound, TransientError
 
@@ -183,6 +183,25 @@ class S3Backend(Backend):
             return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
         except (KeyError, ValueError):
             raise StorageError(f"{self.describe()}: the server does not say what time it is") from None
+
+    def refuses_damaged(self, name: str, data: bytes) -> bool:
+        """Whether the server refuses ``data`` that is damaged on its way, by this backend's ``check``; for probes.
+
+        Raises:
+            StoredFileNotFound: it does not refuse and does not keep it either.
+        """
+        check_name(name)
+        damaged = bytes([data[0] ^ 1]) + data[1:]
+        body = ChangingBody(data, damaged) if self._check == "sha256" else damaged
+        with s3_errors(self.place.url, name):
+            try:
+                self._client().put_object(**self._object(name), Body=body, **check_header(self._check, data))
+            except self._refused() as error:
+                if status_of(error) >= 500:
+                    raise
+                return True
+        self.head(name)
+        return False
 
     def close(self) -> None:
         while self._clients:

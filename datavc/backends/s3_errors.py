@@ -153,6 +153,12 @@ def error_code(error: Exception) -> str:
     )
 
 
+def status_of(error: Exception) -> int:
+    """The HTTP status of the answer; 0 where there was none."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _translated(error: Exception, place: str, thing: str) -> DatavcError | None:
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
