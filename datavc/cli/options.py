@@ -19,3 +19,16 @@ ExitCode = Annotated[
     bool, typer.Option("--exit-code", help="Exit with 1 if there are differences, 4 on errors")
 ]
 DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Say what would be done and do nothing")]
+RemoteName = Annotated[
+    str | None,
+    typer.Option(
+        "-r", "--remote", metavar="NAME", show_default=False, help="The remote, if not the default one"
+    ),
+]
+Revs = Annotated[
+    list[str] | None,
+    typer.Option("--rev", metavar="REV", show_default=False, help="Take the pointers at a git revision"),
+]
+AllBranches = Annotated[bool, typer.Option("--all-branches", help="Take the pointers of all branches")]
+AllTags = Annotated[bool, typer.Option("--all-tags", help="Take the pointers of all tags")]
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Hold at most so much at once")]

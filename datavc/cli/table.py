@@ -8,8 +8,9 @@ from __future__ import annotations
 START = "Start"
 WORK = "Work on datasets"
 LOOK = "Look into them"
+SHARE = "Share them"
 CARE = "Look after them"
-GROUPS = (START, WORK, LOOK, CARE)
+GROUPS = (START, WORK, SHARE, LOOK, CARE)
 
 # What an ARGUMENT column may say besides a list of words: complete paths, or nothing.
 PATHS = "PATHS"
@@ -86,6 +87,12 @@ COMMANDS = {
         ),
         Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
         Command("move", WORK, "Rename a dataset, its files and its pointer", ""),
+        Command(
+            "push",
+            SHARE,
+            "Send datasets to a remote",
+            "-r= --remote= --rev= --all-branches --all-tags --check -n --dry-run --memory= --json",
+        ),
         Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
         Command("du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --json"),
         Command("cat", LOOK, "Write a file of a dataset to standard output", ""),

@@ -1,0 +1,83 @@
+"""``datavc push``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs
+from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.session import current
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic, revisions
+from datavc.formats.amounts import count, human_size
+
+if TYPE_CHECKING:
+    from datavc.operations.push import PushedDataset
+
+
+def push(
+    paths: Paths = None,
+    remote: RemoteName = None,
+    rev: Revs = None,
+    all_branches: AllBranches = False,
+    all_tags: AllTags = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask for every pack, and send again what was lost")
+    ] = False,
+    dry_run: DryRun = False,
+    memory: Memory = "512MiB",
+    json: Json = False,
+) -> int | None:
+    """Send datasets to a remote
+
+    A version whose root is there is complete: that costs one request. Otherwise what is new since the nearest earlier
+    version is sent in large packs, and the root last. Interrupted, the same command goes on. --check trusts no root.
+
+    Examples:
+      datavc push
+      datavc push -r backup data/train
+      datavc push --all-branches --all-tags
+      datavc push --check
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be pushed, 10 no repository, 12 the cache is damaged.
+    """
+    from datavc.operations.push import push as send
+    from datavc.parallel import default_jobs
+    from datavc.repo import Repo
+
+    session = current()
+    result = send(
+        Repo.find(session.folder),
+        session.absolutes(paths),
+        remote=remote,
+        revisions=revisions(rev, all_branches=all_branches, all_tags=all_tags),
+        check=check,
+        dry_run=dry_run,
+        memory=memory_bytes(memory),
+        jobs=session.jobs or default_jobs(),
+        progress=session.progress,
+    )
+    if json:
+        print_json(result)
+    else:
+        for row in result.datasets:
+            print(_sentence(row, result.remote, check=check))
+        if not result.datasets:
+            talk("there are no datasets")
+        print_traffic(result.traffic)
+        for row in result.failed:
+            if row.hint:
+                next_command(row.hint)
+    return PARTLY_DONE if result.failed else None
+
+
+def _sentence(row: PushedDataset, remote: str, *, check: bool) -> str:
+    name = show_path(row.path)
+    if row.outcome == "failed":
+        return f"{name}: not pushed: {row.message}"
+    if row.outcome == "complete":
+        proof = ", every pack asked for" if check else ""
+        return f"{name}: complete on {remote} since {row.since}{proof}"
+    verb = "would be sent" if row.outcome == "to send" else "sent"
+    return f"{name}: {count(row.objects, 'object')}, {human_size(row.size)} {verb} to {remote}"

@@ -1,0 +1,39 @@
+"""What the commands that talk to remotes have in common: values of their options, and the summary at their end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datavc.cli.render import talk
+from datavc.errors import UsageError
+from datavc.formats.amounts import count, human_size
+from datavc.formats.config import parse_size
+
+if TYPE_CHECKING:
+    from datavc.operations.steps.chosen import Revisions
+    from datavc.operations.steps.transfer import Traffic
+
+PARTLY_DONE = 3
+
+
+def revisions(named: list[str] | None, *, all_branches: bool, all_tags: bool) -> Revisions:
+    """The git revisions that the options choose."""
+    from datavc.operations.steps.chosen import Revisions
+
+    return Revisions(tuple(named or ()), all_branches, all_tags)
+
+
+def memory_bytes(text: str) -> int:
+    """The value of ``--memory``. Raises UsageError."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"--memory {error}, not {text!r}") from None
+
+
+def print_traffic(traffic: Traffic) -> None:
+    """Say what was asked of remotes."""
+    talk(
+        f"{count(traffic.total, 'request')}, {human_size(traffic.sent_bytes)} sent, "
+        f"{human_size(traffic.received_bytes)} received"
+    )

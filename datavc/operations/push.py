@@ -1,0 +1,180 @@
+"""``push``: send versions of datasets from the cache to a remote, and last of all the roots that say so.
+
+Order (design section 4): packs, pack indexes, root; each only when what it names was seen there. A version whose root is
+there costs one request.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from datavc.errors import DatavcError, StorageError, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.paths import show
+from datavc.formats.root import Root
+from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions
+from datavc.operations.steps.examine import examine
+from datavc.operations.steps.notes import uncommitted_pointers
+from datavc.operations.steps.pushing import Pushing
+from datavc.operations.steps.remotenotes import RemoteNotes, read_notes, write_notes
+from datavc.operations.steps.remotes import open_remote
+from datavc.operations.steps.transfer import DEFAULT_MEMORY, Traffic, threads_for, traffic_of
+from datavc.progress import SILENT, Progress
+from datavc.repo import Repo
+from datavc.store.remote import RemoteStore
+
+
+@dataclass(frozen=True, slots=True)
+class PushedDataset:
+    """What became of one version.
+
+    ``outcome`` is ``complete`` (it was there), ``sent``, ``to send`` (a dry run) or ``failed``, with the reason in
+    ``message``; ``since`` is when its root was written; ``size`` in bytes as they are stored.
+    """
+
+    path: bytes
+    digest: Digest
+    outcome: str
+    since: str | None = None
+    objects: int = 0
+    packs: int = 0
+    size: int = 0
+    message: str | None = None
+    hint: str | None = None
+
+
+@dataclass(slots=True)
+class PushResult:
+    """One row per version, what was asked of the ``remote``, and what the user should know besides."""
+
+    remote: str
+    datasets: list[PushedDataset] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def failed(self) -> list[PushedDataset]:
+        """What could not be pushed."""
+        return [row for row in self.datasets if row.outcome == "failed"]
+
+
+def push(
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    remote: str | None = None,
+    revisions: Revisions = WORKSPACE,
+    check: bool = False,
+    dry_run: bool = False,
+    memory: int = DEFAULT_MEMORY,
+    jobs: int = 1,
+    progress: Progress = SILENT,
+) -> PushResult:
+    """Make the remote have all of the datasets that ``paths`` name (all without paths), as their pointers say.
+
+    ``revisions`` takes the pointers at git revisions instead of the workspace's. ``check`` asks for every pack of what is
+    said to be there. ``memory`` in bytes bounds what is held at once. What fails is in the result; if nothing else was
+    done, it is raised.
+
+    Raises:
+        UsageError, NotFoundError: there is no such remote, dataset or revision.
+        ObjectNotFound, IntegrityError: the cache lacks something, or is damaged.
+        StorageError: the remote failed or refused.
+    """
+    versions = chosen_versions(repo, paths, revisions)
+    for version in versions:
+        if version.parts is not None:
+            raise UsageError("a push sends whole datasets", f"datavc push {show(version.path)}")
+    store = open_remote(repo, remote, create=not dry_run)
+    result = PushResult(store.name)
+    if not revisions:
+        result.warnings = _warnings(repo, versions, jobs=jobs, progress=progress)
+        for warning in result.warnings:
+            progress.note(f"warning: {warning}")
+    threads = threads_for(memory)
+    with ThreadPoolExecutor(threads) as executor:
+        pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
+        run = _Run(repo, store, pushing, check=check, dry_run=dry_run)
+        roots = executor.map(store.root, [version.digest for version in versions])
+        for version, root in zip(versions, roots, strict=True):
+            result.datasets.append(run.push(version, root))
+    if not dry_run:
+        run.remember()
+    result.traffic = traffic_of([store])
+    if run.first_error is not None and len(result.failed) == len(result.datasets):
+        raise run.first_error
+    return result
+
+
+class _Run:
+    """One push of several versions to one remote."""
+
+    def __init__(
+        self, repo: Repo, store: RemoteStore, pushing: Pushing, *, check: bool, dry_run: bool
+    ) -> None:
+        self._repo = repo
+        self._store = store
+        self._pushing = pushing
+        self._check = check
+        self._dry_run = dry_run
+        self._notes = read_notes(repo, store.name)
+        self._known = RemoteNotes(self._notes.bandwidth, dict(self._notes.suspects))
+        self.first_error: DatavcError | None = None
+        self._given_up: str | None = None
+
+    def push(self, version: Version, root: Root | None) -> PushedDataset:
+        """Push one version, unless its ``root`` is there. A remote that fails is not asked for the others."""
+        suspects = self._notes.suspects.get(version.path)
+        if suspects is None and self._check:
+            suspects = set()
+        if root is not None and suspects is None:
+            self._pushing.done(version)
+            return PushedDataset(version.path, version.digest, "complete", root.when)
+        if self._given_up is not None:
+            return PushedDataset(version.path, version.digest, "failed", message=self._given_up)
+        try:
+            pushed = self._pushing.push(version, root, suspects, self._notes.bandwidth, dry_run=self._dry_run)
+        except DatavcError as error:
+            self.first_error = self.first_error or error
+            if isinstance(error, StorageError):
+                self._given_up = f"not tried, because {self._store.describe()} failed"
+            return PushedDataset(
+                version.path, version.digest, "failed", message=error.message, hint=error.hint
+            )
+        if not self._dry_run:
+            self._pushing.done(version)
+            self._known.suspects.pop(version.path, None)
+        outcome = "to send" if self._dry_run else "complete" if pushed.root is root else "sent"
+        if pushed.root is not None and pushed.root is root:
+            outcome = "complete"
+        since = pushed.root.when if pushed.root is not None else None
+        return PushedDataset(
+            version.path, version.digest, outcome, since, pushed.objects, pushed.packs, pushed.size
+        )
+
+    def remember(self) -> None:
+        """Keep what was learned of the remote for the next push."""
+        # The length of packs hangs on it: one that was interrupted must make the same packs again.
+        if self.first_error is None and self._pushing.bandwidth is not None:
+            self._known.bandwidth = self._pushing.bandwidth
+        if self._known != self._notes:
+            write_notes(self._repo, self._store.name, self._known)
+
+
+def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progress) -> list[str]:
+    """What is not going to be pushed, although the user may think so."""
+    warnings = []
+    uncommitted = uncommitted_pointers(repo)
+    for version in versions:
+        path = show(version.path)
+        view = examine(repo, version.path, repo.read_pointer(version.path), jobs=jobs, progress=progress)
+        if view.standing in ("modified", "diverged"):
+            warnings.append(
+                f"{path} was changed since it was added; what is pushed is what its pointer says (datavc add {path})"
+            )
+        if version.path in uncommitted:
+            warnings.append(
+                f"the pointer of {path} is not committed, so nobody who clones will see what is pushed"
+            )
+    return warnings

@@ -1,0 +1,129 @@
+"""Which versions a transfer is about: those of the pointers in the workspace, or of the pointers at other git revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from datavc.errors import DatavcError, MalformedError, NotFoundError, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.paths import is_inside, show
+from datavc.formats.pointer import Pointer, parse_pointer
+from datavc.operations.selection import select
+from datavc.operations.steps.notes import current_commit
+from datavc.repo import POINTER_SUFFIX, Repo
+
+# So many earlier versions of a dataset are looked at, newest first, for one that a remote has.
+_HISTORY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of the dataset at ``path``: what its pointer says, in which ``commit``, and the sub-paths that are meant."""
+
+    path: bytes
+    digest: Digest
+    kind: str
+    size: int
+    files: int
+    commit: str | None
+    parts: tuple[bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """At which git revisions: those named, the tips of all branches, of all tags; none of these is the workspace."""
+
+    named: tuple[str, ...] = ()
+    branches: bool = False
+    tags: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.named) or self.branches or self.tags
+
+
+WORKSPACE = Revisions()
+
+
+def chosen_versions(repo: Repo, paths: list[bytes], revisions: Revisions) -> list[Version]:
+    """The versions of the datasets that absolute ``paths`` name, hold or lie in; at git revisions each digest once.
+
+    Raises:
+        NotFoundError: a path has nothing to do with any dataset.
+        UsageError: a revision is none, or there is no git; a path is outside of the repository.
+        MalformedError: a pointer is malformed.
+    """
+    if not revisions:
+        commit = current_commit(repo)
+        return [
+            _version(item.dataset.path, item.dataset.pointer, commit, item.parts)
+            for item in select(repo, paths)
+        ]
+    wanted = [repo.relative(path).removesuffix(POINTER_SUFFIX) for path in paths]
+    found: dict[tuple[bytes, Digest], Version] = {}
+    for commit in _commits(repo, revisions):
+        for path, pointer in _pointers(repo, commit):
+            inner = [name[len(path) + 1 :] for name in wanted if is_inside(name, path)]
+            if not wanted or any(is_inside(path, name) for name in wanted):
+                inner = [b""]
+            if inner:
+                parts = None if b"" in inner else tuple(sorted(inner))
+                found.setdefault((path, pointer.digest), _version(path, pointer, commit, parts))
+    for name in wanted:
+        if not any(is_inside(path, name) or is_inside(name, path) for path, _ in found):
+            raise NotFoundError(f"{show(name)} is no dataset at these revisions, and none lies in it")
+    return list(found.values())
+
+
+def earlier_versions(repo: Repo, version: Version) -> Iterator[Digest]:
+    """What the dataset was before: what the workspace was made from, then what its pointer was, newest first."""
+    seen = {version.digest}
+    for digest in _earlier(repo, version.path):
+        if digest not in seen:
+            seen.add(digest)
+            yield digest
+
+
+def _earlier(repo: Repo, path: bytes) -> Iterator[Digest]:
+    base = repo.read_state(path).base
+    if base is not None:
+        yield base
+    if repo.git is None:
+        return
+    from datavc.git.history import pointer_history
+
+    for content in pointer_history(repo.git, path + POINTER_SUFFIX, _HISTORY):
+        try:
+            digest = parse_pointer(content, show(path)).digest
+        except DatavcError:
+            # An old pointer that nobody can read is no help, and no harm.
+            continue
+        if digest.algorithm == repo.algorithm:
+            yield digest
+
+
+def _version(path: bytes, pointer: Pointer, commit: str | None, parts: tuple[bytes, ...] | None) -> Version:
+    return Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit, parts)
+
+
+def _commits(repo: Repo, revisions: Revisions) -> list[str]:
+    if repo.git is None:
+        raise UsageError("there are no revisions without git")
+    from datavc.git.history import resolve, tips
+
+    commits = [resolve(repo.git, rev) for rev in revisions.named]
+    return list(dict.fromkeys([*tips(repo.git, branches=revisions.branches, tags=revisions.tags), *commits]))
+
+
+def _pointers(repo: Repo, commit: str) -> Iterator[tuple[bytes, Pointer]]:
+    assert repo.git is not None
+    from datavc.git.history import pointers_at
+
+    for found in pointers_at(repo.git, commit):
+        where = f"{commit[:12]}:{show(found.path)}"
+        pointer = parse_pointer(found.content, where)
+        if pointer.digest.algorithm != repo.algorithm:
+            raise MalformedError(
+                f"{where} is of {pointer.digest.algorithm}, this repo's hash is {repo.algorithm}"
+            )
+        yield found.path.removesuffix(POINTER_SUFFIX), pointer
