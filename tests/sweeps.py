@@ -33,6 +33,7 @@ _WRAPPED = (*_WRITES, "fsync", "fchmod", "ftruncate")
 COMPLETED = -1
 _SHORT_COPY = 4096
 CRASHED = 97  # a traceback; no command ends with it on purpose
+_tell = os.write  # as it is before any fault is put into it
 DOCUMENTED_CODES = frozenset({0, 1, 3, 11, 12})
 
 
@@ -46,16 +47,21 @@ def run_killed(project: Project, arguments: list[str], point: int) -> int:
     return COMPLETED if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 else status
 
 
-def run_failing(project: Project, arguments: list[str], point: int, number: int, *, once: bool) -> int:
+def run_failing(
+    project: Project, arguments: list[str], point: int, number: int, *, once: bool
+) -> tuple[int, bool]:
     """Run a command whose ``point``-th change fails with error ``number`` (and each later one, unless ``once``).
 
-    Returns the command's exit code.
+    Returns the command's exit code, and whether it came to that point at all.
     """
+    reached, tell = os.pipe()
 
     def fault() -> None:
+        _tell(tell, b"!")
         raise OSError(number, os.strerror(number))
 
-    return os.waitstatus_to_exitcode(_run(project, arguments, point, fault, once=once))
+    status = _run(project, arguments, point, fault, once=once)
+    return os.waitstatus_to_exitcode(status), _was_told(reached, tell)
 
 
 def run_writing_short(project: Project, arguments: list[str], point: int, *, once: bool) -> tuple[int, bool]:
@@ -66,12 +72,12 @@ def run_writing_short(project: Project, arguments: list[str], point: int, *, onc
     reached, tell = os.pipe()
 
     def install() -> None:
-        counter, real = itertools.count(1), os.write
+        counter = itertools.count(1)
 
         def is_due() -> bool:
             due = _is_due(next(counter), point, once=once)
             if due:
-                real(tell, b"!")
+                _tell(tell, b"!")
             return due
 
         for name in _WRITES:
@@ -79,9 +85,7 @@ def run_writing_short(project: Project, arguments: list[str], point: int, *, onc
                 _wrap_short(name, is_due)
 
     status = _in_child(project, arguments, install)
-    os.close(tell)
-    with open(reached, "rb") as file:
-        return os.waitstatus_to_exitcode(status), bool(file.read())
+    return os.waitstatus_to_exitcode(status), _was_told(reached, tell)
 
 
 def run_with_few_files(project: Project, arguments: list[str], most: int) -> int:
@@ -91,6 +95,12 @@ def run_with_few_files(project: Project, arguments: list[str], most: int) -> int
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     return os.waitstatus_to_exitcode(_in_child(project, arguments, install))
+
+
+def _was_told(reached: int, tell: int) -> bool:
+    os.close(tell)
+    with open(reached, "rb") as file:
+        return bool(file.read())
 
 
 def _is_due(number: int, point: int, *, once: bool) -> bool:
