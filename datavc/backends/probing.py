@@ -10,10 +10,12 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from datavc.backends.base import Backend, StoredFile
 from datavc.backends.findings import Findings
+from datavc.backends.folder import FolderBackend
 from datavc.backends.retrying import RetryingBackend
 from datavc.backends.s3 import S3Backend
 from datavc.backends.s3_client import Check
@@ -25,6 +27,8 @@ _WRITERS = 8
 _ROUNDS = 3
 _LISTED = 7
 _PAGE = 3
+_TRIES = 2
+_PATIENCE_SECONDS = 10
 
 
 def probe(backend: Backend) -> Findings:
@@ -34,7 +38,7 @@ def probe(backend: Backend) -> Findings:
         StorageError: nothing can be written there at all, or the place cannot be reached: nothing was found out.
     """
     bare = _bare(backend)
-    work = _Probe(RetryingBackend(bare), bare)
+    work = _Probe(RetryingBackend(bare, patience=_PATIENCE_SECONDS), bare)
     try:
         return work.run(backend.describe())
     finally:
@@ -55,7 +59,7 @@ class _Probe:
         self._backend = backend
         self._bare = bare
         self._folder = f"probe/{os.urandom(8).hex()}"
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}
 
     def run(self, place: str) -> Findings:
         missing = self._missing_is_missing()
@@ -86,20 +90,33 @@ class _Probe:
         for name in self._names:
             with contextlib.suppress(DatavcError):
                 self._backend.delete(name)
+            if isinstance(self._bare, FolderBackend):
+                _remove_empty(self._bare.root, name)
 
     def _name(self, word: str) -> str:
         name = f"{self._folder}/{word}"
-        self._names.append(name)
+        self._names[name] = None
         return name
 
     def _holds(self, claim: Callable[[], bool]) -> bool:
-        """Whether it does; an error means that it does not, unless it is one of the network."""
+        """Whether it does. An error means that it does not, unless the place fails at everything else by now as well."""
+        for _ in range(_TRIES):
+            try:
+                return claim()
+            except TransientError:
+                self._require_answer()
+            except DatavcError:
+                return False
+        return False
+
+    def _require_answer(self) -> None:
+        """Raises TransientError where the place says nothing any more; whatever else it says will do."""
         try:
-            return claim()
+            self._backend.head(self._name("first"))
         except TransientError:
             raise
         except DatavcError:
-            return False
+            pass
 
     def _missing_is_missing(self) -> bool:
         name = self._name("never-written")
@@ -174,7 +191,7 @@ class _Probe:
     def _replaces_at_once(self) -> bool:
         # Nothing but roots is ever replaced, and a backend may rely on that.
         name = f"roots/{self._folder.replace('/', '-')}/replaced"
-        self._names.append(name)
+        self._names[name] = None
         for _ in range(_ROUNDS):
             data = os.urandom(100)
             self._bare.replace(name, data)
@@ -231,3 +248,10 @@ class _Probe:
         except StoredFileNotFound:
             return True
         return False
+
+
+def _remove_empty(root: Path, name: str) -> None:
+    """Remove the folders above a file that was deleted, as far as nothing else is in them."""
+    for folder in list(PurePosixPath(name).parents)[:-1]:
+        with contextlib.suppress(OSError):
+            (root / folder).rmdir()
