@@ -22,7 +22,7 @@ from datavc.durable import storage_errors, write_durably
 from datavc.errors import Locked, MalformedError, RepoNotFound, UsageError
 from datavc.formats.config import Config, environment_config, merge_config, read_config
 from datavc.formats.digest import Digest
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import is_inside, seen_from, shell_word, show
 from datavc.formats.pointer import Pointer, parse_pointer
 from datavc.formats.state import WorkspaceState, decode_state, encode_state
 from datavc.git.places import find_git
@@ -51,7 +51,7 @@ class Dataset:
 
 
 class Repo:
-    """A repository at ``root``; ``git`` is None where it has none."""
+    """A repository at ``root``; ``git`` is None where it has none. ``here`` is the folder that its user works in."""
 
     def __init__(self, root: Path, git: Git | None, private: Path, shared: Path) -> None:
         self.root = root
@@ -59,6 +59,7 @@ class Repo:
         self.git = git
         self.private = private
         self.shared = shared
+        self.here = self.root_bytes
         self.known_pointers: list[bytes] | None = None
 
     @classmethod
@@ -68,6 +69,12 @@ class Repo:
         Raises:
             RepoNotFound: there is none at or above it, or datavc was never set up in it.
         """
+        repo = cls._find(folder)
+        repo.here = os.fsencode(folder)
+        return repo
+
+    @classmethod
+    def _find(cls, folder: Path) -> Repo:
         for place in (folder, *folder.parents):
             if (place / PRIVATE_NAME).is_dir() and (place / CONFIG_NAME).is_file():
                 return cls(place, None, place / PRIVATE_NAME, place / PRIVATE_NAME)
@@ -78,7 +85,8 @@ class Repo:
             raise RepoNotFound(f"{folder} is in no datavc repository", "datavc init")
         if not (places.toplevel / CONFIG_NAME).is_file():
             raise RepoNotFound(
-                f"datavc is not set up in {places.toplevel}", f"datavc -C {places.toplevel} init"
+                f"datavc is not set up in {places.toplevel}",
+                f"datavc -C {shell_word(os.fsencode(places.toplevel))} init",
             )
         return cls(
             places.toplevel, Git(places.toplevel), places.git_dir / "datavc", places.common_dir / "datavc"
@@ -148,6 +156,12 @@ class Repo:
         """The inverse of :meth:`relative`."""
         return Path(os.fsdecode(self.root_bytes + b"/" + path if path else self.root_bytes))
 
+    def typed(self, *paths: bytes | str) -> str:
+        """Paths relative to the root, as words of a command that is typed in the folder that the user works in."""
+        return " ".join(
+            shell_word(seen_from(self.here, self.root_bytes, os.fsencode(path))) for path in paths
+        )
+
     # Pointers and workspace state
 
     def pointer_paths(self) -> list[bytes]:
@@ -178,7 +192,7 @@ class Repo:
                 raise MalformedError(
                     f"the pointer {show(name)} stands for what no dataset may be: {show(part)} {reason}"
                 )
-        pointer = parse_pointer(data, show(name))
+        pointer = parse_pointer(data, show(name), self.typed(name))
         if pointer.digest.algorithm != self.algorithm:
             raise MalformedError(
                 f"the pointer {show(name)} is of {pointer.digest.algorithm}, this repo's hash is {self.algorithm}"

@@ -1,9 +1,8 @@
-"""Values into text: paths, words for a shell, tables, JSON. It knows no command."""
+"""Values into text: paths, tables, JSON. It knows no command."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import is_dataclass
@@ -11,7 +10,7 @@ from dataclasses import is_dataclass
 from datavc.cli.session import current
 from datavc.cli.terminal import paint, say
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show, to_text
+from datavc.formats.paths import seen_from, show, to_text
 
 
 def show_path(path: bytes | str) -> str:
@@ -19,26 +18,9 @@ def show_path(path: bytes | str) -> str:
     return show(os.fsencode(path))
 
 
-def shell_word(path: bytes | str) -> str:
-    """A path as a word that bash, zsh and fish take for exactly that path, whatever bytes are in it."""
-    raw = os.fsencode(path)
-    text = os.fsdecode(raw)
-    if text.isprintable():
-        return shlex.quote(text)
-    return "$'" + "".join(_ansi_c(byte) for byte in raw) + "'"
-
-
-def _ansi_c(byte: int) -> str:
-    plain = 0x20 <= byte < 0x7F and byte not in b"\\'"
-    return chr(byte) if plain else f"\\{byte:03o}"
-
-
 def from_here(root: os.PathLike[str] | str, path: bytes | str) -> bytes:
     """``path``, which is relative to ``root``, as seen from the folder that the command works in."""
-    top, here, name = os.fsencode(root), os.fsencode(current().folder), os.fsencode(path)
-    if here == top:  # The usual case, and relpath takes 10 microseconds for each of a million paths.
-        return name
-    return os.path.relpath(os.path.join(top, name), here)
+    return seen_from(os.fsencode(current().folder), os.fsencode(root), os.fsencode(path))
 
 
 def inside(folder: bytes | str, path: bytes | str) -> bytes:

@@ -5,6 +5,8 @@ Which names a checkout may write is decided in ``datavc/workspace/safepath.py``.
 
 from __future__ import annotations
 
+import os
+
 from datavc.errors import MalformedError
 
 
@@ -25,6 +27,33 @@ def _show_character(character: str) -> str:
     if character.isprintable():
         return character
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def shell_word(path: bytes) -> str:
+    """``path`` as a word that bash, zsh and fish take for exactly that path, whatever bytes are in it.
+
+    ``./`` keeps a leading dash from being an option, and a leading colon from being git's pathspec magic.
+    """
+    if path.startswith((b"-", b":")):
+        path = b"./" + path
+    text = os.fsdecode(path)
+    if text.isprintable():
+        from shlex import quote
+
+        return quote(text)
+    return "$'" + "".join(map(_ansi_c, path)) + "'"
+
+
+def _ansi_c(byte: int) -> str:
+    plain = 0x20 <= byte < 0x7F and byte not in b"\\'"
+    return chr(byte) if plain else f"\\{byte:03o}"
+
+
+def seen_from(here: bytes, top: bytes, path: bytes) -> bytes:
+    """``path``, which is relative to the folder ``top``, as seen from the folder ``here``; both are absolute."""
+    if here == top:  # The usual case, and relpath takes 10 microseconds for each of a million paths.
+        return path or b"."
+    return os.path.relpath(os.path.join(top, path), here)
 
 
 def to_text(path: bytes) -> str:

@@ -55,8 +55,8 @@ class Pointer:
         return imported
 
 
-def parse_pointer(data: bytes, where: str) -> Pointer:
-    """Read the bytes of a pointer; ``where`` is its printable path, for messages.
+def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
+    """Read the bytes of a pointer; ``where`` is its printable path, for messages, ``typed`` the path in a command.
 
     Raises:
         ConflictError: git left merge conflict markers in it.
@@ -66,7 +66,7 @@ def parse_pointer(data: bytes, where: str) -> Pointer:
     if _CONFLICT.search(data):
         raise ConflictError(
             f"{where} has merge conflict markers",
-            f"git checkout --ours -- {where} (or --theirs), then datavc checkout",
+            f"git checkout --ours -- {typed} (or --theirs), then datavc checkout",
         )
     values = read_toml(data, where, MAX_POINTER_BYTES)
     fields = Fields(values, where)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datavc.errors import DatavcError, RepoNotFound
+from datavc.formats.paths import shell_word
 from datavc.git.program import Git, git_failure, show_path
 
 # One process answers all. --is-inside-work-tree stands between the paths as a separator, because a path may hold a
@@ -87,9 +88,9 @@ def _no_work_tree(start: Path, output: bytes) -> DatavcError | None:
     if answers[1] == b"true":
         return RepoNotFound(
             f"{show_path(git_dir)} is a bare git repository, in which there are no files to version",
-            f"work in a clone of it: git clone '{show_path(git_dir)}'",
+            f"work in a clone of it: git clone {shell_word(os.fsencode(git_dir))}",
         )
     return RepoNotFound(
         f"{show_path(start)} is inside git's own folder {show_path(git_dir)}",
-        f"run datavc among your files: cd '{show_path(os.path.dirname(git_dir))}'",
+        f"run datavc among your files: cd {shell_word(os.fsencode(os.path.dirname(git_dir)))}",
     )

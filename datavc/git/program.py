@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from datavc.errors import DatavcError, Locked, NotFoundError, RepoNotFound, StorageError, UsageError
-from datavc.formats.paths import show
+from datavc.formats.paths import shell_word, show
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -156,13 +156,13 @@ def git_failure(name: str, toplevel: Path, code: int, errors: bytes) -> DatavcEr
     if "dubious ownership" in line or "unsafe repository" in line:
         return RepoNotFound(
             f"git refuses the repository at {place}, because its folder belongs to another user",
-            f"if you trust it: {_safe_directory_command(errors, place)}",
+            f"if you trust it: {_safe_directory_command(errors, toplevel)}",
         )
     if ".lock': File exists" in line:
         lock = line.partition("'")[2].partition("'")[0]
         return Locked(
             f"another git command is at work in {place}: {lock} exists",
-            f"wait for it to end; if no git command runs, one was killed here: rm '{lock}'",
+            f"wait for it to end; if no git command runs, one was killed here: rm {shell_word(os.fsencode(lock))}",
         )
     if "not a git repository" in line or "invalid gitfile format" in line:
         return RepoNotFound(
@@ -192,11 +192,11 @@ def _telling_line(errors: bytes) -> str:
     return show(lines[0]) if lines else ""
 
 
-def _safe_directory_command(errors: bytes, place: str) -> str:
+def _safe_directory_command(errors: bytes, toplevel: Path) -> str:
     for line in errors.splitlines():
         if line.strip().startswith(b"git config --global --add safe.directory"):
             return show(line.strip())
-    return f"git config --global --add safe.directory '{place}'"
+    return f"git config --global --add safe.directory {shell_word(os.fsencode(toplevel))}"
 
 
 def _command_name(arguments: tuple[str | bytes, ...]) -> str:

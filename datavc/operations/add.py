@@ -155,7 +155,7 @@ def _job(repo: Repo, relative: bytes, datasets: list[Dataset]) -> _Job:
     if relative.endswith(POINTER_SUFFIX):
         data = relative.removesuffix(POINTER_SUFFIX)
         if repo.read_pointer(data) is not None:
-            raise UsageError(f"{show(relative)} is a pointer, not data", f"datavc add {show(data)}")
+            raise UsageError(f"{show(relative)} is a pointer, not data", f"datavc add {repo.typed(data)}")
     owner = repo.owner(relative, datasets)
     if owner is not None:
         return _Job(owner.path, owner.pointer, relative[len(owner.path) + 1 :])
@@ -163,7 +163,7 @@ def _job(repo: Repo, relative: bytes, datasets: list[Dataset]) -> _Job:
     if inner:
         raise ConflictError(
             f"{show(relative)} holds the dataset {show(inner[0])}, and one file cannot be in two datasets",
-            f"datavc add {show(inner[0])}, or first: datavc remove {show(inner[0])}",
+            f"datavc add {repo.typed(inner[0])}, or first: datavc remove {repo.typed(inner[0])}",
         )
     return _Job(relative, None)
 
@@ -188,15 +188,15 @@ def _look(
     if not view.scan.exists:
         if update_all:
             return view
-        hint = f"datavc checkout {show(job.path)}" if job.pointer is not None else None
+        hint = f"datavc checkout {repo.typed(job.path)}" if job.pointer is not None else None
         raise NotFoundError(f"{show(job.path)} does not exist", hint)
     if view.state.checkout is not None:
         raise ConflictError(
             f"a checkout of {show(job.path)} was interrupted, so what is there is neither version",
-            f"datavc checkout {show(job.path)}",
+            f"datavc checkout {repo.typed(job.path)}",
         )
     if view.pointer is not None and not force:
-        _refuse_moved(view, update_all=update_all)
+        _refuse_moved(repo, view, update_all=update_all)
     return view
 
 
@@ -205,13 +205,13 @@ def _must_store(repo: Repo, view: View) -> bool:
     return view.standing == "clean" and view.target is not None and repo.cache.root(view.target[0]) is None
 
 
-def _refuse_moved(view: View, *, update_all: bool) -> None:
+def _refuse_moved(repo: Repo, view: View, *, update_all: bool) -> None:
     """A pointer that moved (by git pull, merge or checkout) must not be set back unnoticed."""
-    path = show(view.path)
+    path, typed = show(view.path), repo.typed(view.path)
     if view.standing == "behind" and not update_all:
         raise ConflictError(
             f"{path} was not changed, but its pointer was: adding it would undo that",
-            f"datavc checkout {path}",
+            f"datavc checkout {typed}",
         )
     if view.standing == "diverged":
         made = (
@@ -221,8 +221,8 @@ def _refuse_moved(view: View, *, update_all: bool) -> None:
         )
         raise ConflictError(
             f"{path} {made}: adding it would undo the pointer's change",
-            f"datavc checkout --force {path} takes the pointer's version and saves yours; "
-            f"datavc add --force {path} records yours over it",
+            f"datavc checkout --force {typed} takes the pointer's version and saves yours; "
+            f"datavc add --force {typed} records yours over it",
         )
 
 

@@ -28,6 +28,7 @@ def cat(repo: Repo, path: bytes | None, out: BinaryIO, *, digest: str | None = N
         version = dataset.digest
     if entry.kind == FOLDER:
         shown = show(repo.relative(path)) if path is not None else str(digest)
-        raise UsageError(f"{shown} is a folder", f"datavc ls {shown}")
+        typed = repo.typed(repo.relative(path)) if path is not None else str(digest)
+        raise UsageError(f"{shown} is a folder", f"datavc ls {typed}")
     for piece in repo.cache.reader(version).stream(entry.digest):
         out.write(piece)

@@ -14,7 +14,6 @@ from datavc.errors import ConflictError, NotFoundError, ObjectNotFound, OutOfSpa
 from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
-from datavc.formats.pointer import Pointer
 from datavc.formats.state import Checkout
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import Selected, select
@@ -29,7 +28,7 @@ from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.versions import find_version
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 from datavc.workspace.safepath import is_case_sensitive
 
 _SHOWN = 10
@@ -96,7 +95,7 @@ def checkout(
             raise UsageError("a digest is one version of one dataset", "datavc checkout DIGEST -- PATH")
         work = [_prepare(repo, item, digest, workers, progress) for item in selected]
         if not force:
-            _refuse_unsaved(work)
+            _refuse_unsaved(repo, work)
         _refuse_missing(repo, work)
         _refuse_full(repo, work, progress)
         result = CheckoutResult()
@@ -116,7 +115,7 @@ def _prepare(repo: Repo, item: Selected, digest: str | None, workers: Workers, p
         # Something else was under way: its files are on record too.
         pass
     target = base_trees(repo, version)
-    _check_pointer(pointer, target, version)
+    _check_pointer(repo, item.dataset, target, version)
     _check_parts(item, view, target)
     recorded = [base_trees(repo, view.base)] if view.base is not None else []
     if view.state.checkout is not None:
@@ -130,8 +129,9 @@ def _prepare(repo: Repo, item: Selected, digest: str | None, workers: Workers, p
     return _Job(item, view, target, version, plan, locate(repo, version[0], plan))
 
 
-def _check_pointer(pointer: Pointer, target: TreeSource, version: tuple[Digest, str]) -> None:
+def _check_pointer(repo: Repo, dataset: Dataset, target: TreeSource, version: tuple[Digest, str]) -> None:
     """A pointer is untrusted: its size and number of files must be those of its tree."""
+    pointer = dataset.pointer
     if version[0] != pointer.digest or target.kind != FOLDER:
         return
     tree = target.tree(target.top)
@@ -139,7 +139,7 @@ def _check_pointer(pointer: Pointer, target: TreeSource, version: tuple[Digest, 
         raise ConflictError(
             f"the pointer of {pointer.digest.short} says {pointer.files} files and {pointer.size} bytes, "
             f"its tree {tree.count} and {tree.size}",
-            "take the pointer from git again: git checkout -- POINTER",
+            f"take the pointer from git again: git checkout -- {repo.typed(dataset.path + POINTER_SUFFIX)}",
         )
 
 
@@ -165,13 +165,13 @@ def _is_readable(source: TreeSource) -> bool:
     return True
 
 
-def _refuse_unsaved(work: list[_Job]) -> None:
+def _refuse_unsaved(repo: Repo, work: list[_Job]) -> None:
     unsaved = [path for job in work for path in job.plan.unsaved]
     if not unsaved:
         return
     shown = ", ".join(show(path) for path in unsaved[:_SHOWN])
     more = f" and {len(unsaved) - _SHOWN} more" if len(unsaved) > _SHOWN else ""
-    paths = " ".join(show(job.view.path) for job in work if job.plan.unsaved)
+    paths = repo.typed(*(job.view.path for job in work if job.plan.unsaved))
     raise ConflictError(
         f"unsaved changes would be lost: {shown}{more}",
         f"datavc add {paths} records them; datavc checkout --force {paths} stores them aside first",
@@ -241,7 +241,7 @@ def _save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
     digest = str(Digest(repo.algorithm, stored.entry.digest))
     progress.note(
         f"{show(view.path)}: unsaved changes are kept as {digest}; to get them back: "
-        f"datavc checkout --force {digest} -- {show(view.path)}"
+        f"datavc checkout --force {digest} -- {repo.typed(view.path)}"
     )
     return digest
 

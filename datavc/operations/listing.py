@@ -27,7 +27,8 @@ def find_entry(repo: Repo, path: bytes) -> tuple[Dataset, TreeSource, bytes, Ent
     entry = trees.entry_at(inner, relative.rpartition(b"/")[2])
     if entry is None:
         raise NotFoundError(
-            f"{show(relative)} is not in the dataset {show(dataset.path)}", f"datavc ls {show(dataset.path)}"
+            f"{show(relative)} is not in the dataset {show(dataset.path)}",
+            f"datavc ls {repo.typed(dataset.path)}",
         )
     if not inner and trees.kind != 3:
         entry = entry._replace(size=dataset.pointer.size)

@@ -85,7 +85,7 @@ def push(
     versions = chosen_versions(repo, paths, revisions)
     for version in versions:
         if version.parts is not None:
-            raise UsageError("a push sends whole datasets", f"datavc push {show(version.path)}")
+            raise UsageError("a push sends whole datasets", f"datavc push {repo.typed(version.path)}")
     store = open_remote(repo, remote, create=not dry_run)
     result = PushResult(store.name)
     if not revisions:
@@ -171,7 +171,8 @@ def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progr
         view = examine(repo, version.path, repo.read_pointer(version.path), jobs=jobs, progress=progress)
         if view.standing in ("modified", "diverged"):
             warnings.append(
-                f"{path} was changed since it was added; what is pushed is what its pointer says (datavc add {path})"
+                f"{path} was changed since it was added; what is pushed is what its pointer says "
+                f"(datavc add {repo.typed(version.path)})"
             )
         if version.path in uncommitted:
             warnings.append(

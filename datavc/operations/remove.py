@@ -49,8 +49,11 @@ def remove(
         selected = select(repo, paths)
         for item in selected:
             if item.parts is not None:
-                part = show(item.dataset.path + b"/" + item.parts[0])
-                raise UsageError(f"{part} is a part of a dataset", f"rm -r {part}, then datavc add {part}")
+                part = item.dataset.path + b"/" + item.parts[0]
+                typed = repo.typed(part)
+                raise UsageError(
+                    f"{show(part)} is a part of a dataset", f"rm -r {typed}, then datavc add {typed}"
+                )
             if delete and not force:
                 _refuse_loss(repo, item, jobs, progress)
         for item in selected:
@@ -69,7 +72,8 @@ def _refuse_loss(repo: Repo, item: Selected, jobs: int, progress: Progress) -> N
     if content is None or view.scan.problems or repo.cache.root(content[0]) is None:
         raise ConflictError(
             f"{show(path)} has data that is not in the cache, and would be lost",
-            f"datavc add {show(path)} keeps it; datavc remove --delete --force {show(path)} deletes it",
+            f"datavc add {repo.typed(path)} keeps it; "
+            f"datavc remove --delete --force {repo.typed(path)} deletes it",
         )
 
 

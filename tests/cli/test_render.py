@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +15,6 @@ from datavc.cli.session import Session, using
 from datavc.cli.terminal import printable
 from datavc.formats.digest import Digest
 from datavc.formats.paths import from_text
-
-
-@given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw))
-def test_a_shell_takes_a_word_for_exactly_the_path(path: bytes):
-    printed = subprocess.run(
-        ["bash", "-c", f"printf %s {render.shell_word(path)}"],
-        capture_output=True,
-        check=True,
-        env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]},
-    ).stdout
-
-    assert printed == path
-
-
-def test_plain_paths_are_not_quoted():
-    assert render.shell_word(b"data/train-2024.csv") == "data/train-2024.csv"
 
 
 def test_paths_are_told_as_seen_from_the_folder_of_the_command(tmp_path: Path):

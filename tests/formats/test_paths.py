@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datavc.errors import MalformedError
-from datavc.formats.paths import from_text, is_inside, show, split, to_text
+from datavc.formats.paths import from_text, is_inside, seen_from, shell_word, show, split, to_text
 
 paths = st.binary(max_size=40)
 
@@ -71,3 +74,37 @@ def test_what_is_inside_a_folder(path, folder, inside):
 )
 def test_a_path_splits_into_its_folder_and_its_name(path, parts):
     assert split(path) == parts
+
+
+@given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw))
+def test_a_shell_takes_a_word_for_exactly_the_path(path: bytes):
+    printed = subprocess.run(
+        ["bash", "-c", f"printf %s {shell_word(path)}"],
+        capture_output=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]},
+    ).stdout
+
+    assert printed == (b"./" + path if path[:1] in (b"-", b":") else path)
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [(b"data/train-2024.csv", "data/train-2024.csv"), (b"-rf", "./-rf"), (b":(glob)", "'./:(glob)'")],
+)
+def test_words_are_quoted_only_where_they_must_and_are_never_options(path: bytes, word: str):
+    assert shell_word(path) == word
+
+
+@pytest.mark.parametrize(
+    ("here", "path", "seen"),
+    [
+        (b"/top", b"a/b", b"a/b"),
+        (b"/top", b"", b"."),
+        (b"/top/a", b"a/b", b"b"),
+        (b"/top/a", b"c", b"../c"),
+        (b"/top/a", b"a", b"."),
+    ],
+)
+def test_paths_are_seen_from_the_folder_that_the_user_works_in(here: bytes, path: bytes, seen: bytes):
+    assert seen_from(here, b"/top", path) == seen

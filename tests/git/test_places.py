@@ -111,7 +111,7 @@ def test_a_bare_repository_is_refused_with_the_way_out(inside: str, bare_project
     with pytest.raises(RepoNotFound, match="bare git repository") as caught:
         find_git(bare_project.root / inside)
 
-    assert f"git clone '{bare_project.root}'" in (caught.value.hint or "")
+    assert f"git clone {bare_project.root}" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("inside", [".git", ".git/hooks"])
@@ -119,7 +119,7 @@ def test_git_s_own_folder_is_refused_with_the_way_out(inside: str, git_project: 
     with pytest.raises(RepoNotFound, match="inside git's own folder") as caught:
         find_git(git_project.root / inside)
 
-    assert f"cd '{git_project.root}'" in (caught.value.hint or "")
+    assert f"cd {git_project.root}" in (caught.value.hint or "")
 
 
 def test_a_repository_of_another_user_is_refused_by_name(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, Paths
-from datavc.cli.render import from_here, next_command, print_json, shell_word, show_path, talk
+from datavc.cli.render import next_command, print_json, show_path, talk
 from datavc.cli.session import current
 from datavc.formats.amounts import count, files_and_bytes, human_size
 
@@ -86,5 +86,4 @@ def _say_next(repo: Repo, result: AddResult, *, staged: bool) -> None:
     if staged:
         next_command("git commit")
         return
-    words = " ".join(shell_word(from_here(repo.root, path)) for path in result.git_add)
-    next_command(f"git add {words}")
+    next_command(f"git add {repo.typed(*result.git_add)}")

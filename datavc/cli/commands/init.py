@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.render import from_here, next_command, shell_word, talk
+from datavc.cli.render import from_here, next_command, talk
 from datavc.cli.session import current
+from datavc.formats.paths import shell_word
 
 
 def init(

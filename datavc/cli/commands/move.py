@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.render import from_here, next_command, shell_word, show_path
+from datavc.cli.render import next_command, show_path
 from datavc.cli.session import current
 
 
@@ -32,4 +32,4 @@ def move(
     result = move_dataset(repo, session.absolute(old), session.absolute(new))
     print(f"{show_path(result.old)} -> {show_path(result.new)}")
     if result.git_add:
-        next_command(f"git add {' '.join(shell_word(from_here(repo.root, path)) for path in result.git_add)}")
+        next_command(f"git add {repo.typed(*result.git_add)}")

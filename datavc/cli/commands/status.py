@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datavc.cli.options import ExitCode, Json, Paths
-from datavc.cli.render import from_here, next_command, print_json, shell_word, show_path, styled, talk
+from datavc.cli.render import from_here, next_command, print_json, show_path, styled, talk
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
@@ -59,10 +59,10 @@ def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False)
 
 
 def _print(repo: Repo, row: DatasetStatus) -> None:
-    path = from_here(repo.root, row.path)
     style = "green" if row.is_clean else "yellow"
     counts = ", ".join(f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name))
-    print(f"{show_path(path)}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
+    path = show_path(from_here(repo.root, row.path))
+    print(f"{path}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
     if row.partial is not None and current().verbose:
         print("  checked out: " + ", ".join(show_path(part) for part in row.partial))
     if current().verbose:
@@ -75,7 +75,7 @@ def _print(repo: Repo, row: DatasetStatus) -> None:
     hints = (_NEXT[state] for state in row.states if state in _NEXT)
     hint = next(hints, None)
     if hint is not None:
-        next_command(hint.format(path=shell_word(path), pointer=shell_word(path + b".datavc")))
+        next_command(hint.format(path=repo.typed(row.path), pointer=repo.typed(row.path + b".datavc")))
 
 
 def describe(repo: Repo, change: Change) -> str:

@@ -13,6 +13,7 @@ from datavc.formats.tree import FOLDER
 from datavc.operations.steps.chosen import Version
 from datavc.operations.steps.difference import fresh_entries, walk_difference
 from datavc.operations.steps.trees import TreeSource, entries
+from datavc.repo import Repo
 from datavc.store.cache import Cache
 from datavc.store.index import Location, ObjectIndex
 from datavc.store.reader import ObjectReader
@@ -41,7 +42,7 @@ class Closure:
 
 
 def find_closure(
-    cache: Cache, version: Version, base: Digest | None, there: ObjectIndex, *, thorough: bool
+    repo: Repo, version: Version, base: Digest | None, there: ObjectIndex, *, thorough: bool
 ) -> Closure:
     """What of ``version`` is not ``there``. Folders that are as in ``base``, which is there wholly, are skipped.
 
@@ -50,7 +51,7 @@ def find_closure(
     Raises:
         ObjectNotFound: the cache lacks something, DigestMismatch: it is damaged; the paths are named.
     """
-    walk = _Walk(cache, version, there)
+    walk = _Walk(repo, version, there)
     objects = walk.objects(base)
     closure = Closure(held=there.find_many(objects))
     closure.found, closure.blobs = walk.locate(
@@ -65,8 +66,9 @@ def find_closure(
 
 
 class _Walk:
-    def __init__(self, cache: Cache, version: Version, there: ObjectIndex) -> None:
-        self._cache = cache
+    def __init__(self, repo: Repo, version: Version, there: ObjectIndex) -> None:
+        cache = self._cache = repo.cache
+        self._repo = repo
         self._version = version
         self._there = there
         self._indexes = [cache.index(version.digest)]
@@ -118,7 +120,8 @@ class _Walk:
             paths = affected(self._cache, self._version, self._lost)
             raise ObjectNotFound(
                 f"{show(self._version.path)} cannot be pushed, because the cache lacks the bytes of {paths}",
-                f"push from a clone that has them, or store them again: datavc add --rehash {show(self._version.path)}",
+                "push from a clone that has them, or store them again: "
+                f"datavc add --rehash {self._repo.typed(self._version.path)}",
             )
 
     def sizes(self) -> dict[bytes, int]:

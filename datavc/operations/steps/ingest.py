@@ -81,7 +81,7 @@ class Ingest:
         root = self._cache.root(base[0]) if base else None
         self._base_root = root
         self._base_trees = TreeSource(self._cache, None, root.digest, base[1]) if root and base else None
-        self._reachable = Reachable(self._cache, scan.algorithm, root)
+        self._reachable = Reachable(self._cache, scan.algorithm, root.indexes if root else ())
         self._stored_bytes = self._new_files = self._new_bytes = self._read_bytes = 0
         self._checkpointed = time.monotonic()
 

@@ -120,7 +120,7 @@ class Pushing:
 
     def _closure(self, version: Version, foundation: Foundation) -> Closure:
         return find_closure(
-            self._repo.cache, version, foundation.base, foundation.there, thorough=foundation.is_proved
+            self._repo, version, foundation.base, foundation.there, thorough=foundation.is_proved
         )
 
     # What is there

@@ -7,19 +7,17 @@ from collections.abc import Iterable, Iterator
 from datavc.errors import DatavcError, IntegrityError
 from datavc.formats.digest import Digest
 from datavc.formats.pack import LIST
-from datavc.formats.root import Root
 from datavc.store.cache import Cache
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packwriter import SealedPack
 
 
 class Reachable:
-    """Gathers what one new root reaches. ``base_root`` is that of the version before, whose indexes are inherited."""
+    """Gathers what one new root reaches. ``inherited`` are the pack indexes of the version before, which it takes over."""
 
-    def __init__(self, cache: Cache, algorithm: str, base_root: Root | None) -> None:
+    def __init__(self, cache: Cache, algorithm: str, inherited: tuple[str, ...]) -> None:
         self._cache = cache
         self._algorithm = algorithm
-        inherited = base_root.indexes if base_root is not None else ()
         self._inherited = ObjectIndex(cache.backend, algorithm, inherited)
         self.known = ObjectIndex(cache.backend, algorithm, cache.dedup_names(inherited))
         self._builder = IndexBuilder(algorithm)
@@ -69,6 +67,12 @@ class Reachable:
     def checkpoint(self) -> None:
         """Index the packs so far, so that a run that is killed later finds them."""
         self._published += self._builder.publish(self._cache.backend)
+
+    def index(self) -> ObjectIndex:
+        """Everything that was here, and all that was added, indexed on the way."""
+        self.checkpoint()
+        names = dict.fromkeys([*self._inherited.names, *self._published, *self.known.names])
+        return ObjectIndex(self._cache.backend, self._algorithm, list(names))
 
     def publish(self) -> list[str]:
         """Publish the pack indexes; returns the names of those which together say where everything is.

@@ -38,7 +38,7 @@ def refuse_hopeless(repo: Repo, path: bytes, *, has_pointer: bool) -> None:
         raise ConflictError(
             f"{show(tracked[0])} is tracked by git{f', and {len(tracked) - 1} more' if len(tracked) > 1 else ''}: "
             "a file belongs to git or to a dataset, not to both",
-            f"git rm -r --cached {show(path)}, then datavc add {show(path)}",
+            f"git rm -r --cached {repo.typed(path)}, then datavc add {repo.typed(path)}",
         )
     rule = ignored_by(repo.git, path + POINTER_SUFFIX)
     if rule is not None:

@@ -40,18 +40,19 @@ class TreeSource:
             ObjectNotFound: it is in neither the cache nor the copies.
             DigestMismatch, MalformedError: what is stored is not that tree, or has names that no checkout may write.
         """
-        tree = self._trees.get(digest)
-        if tree is None:
-            encoded = self._encoded(digest)
-            tree = decode_tree(encoded, self._algorithm)
-            refused = first_refused(tree.names)
-            if refused is not None:
-                raise MalformedError(
-                    f"tree {Digest(self._algorithm, digest).short} has the name {show(refused[0])}: {refused[1]}"
-                )
-            self._trees[digest] = tree
-            if self._copies is not None:
-                self._read[digest] = encoded
+        return self._trees.get(digest) or self.take(digest, self._encoded(digest))
+
+    def take(self, digest: bytes, encoded: bytes) -> Tree:
+        """Serve a tree that was read elsewhere, and hashed. Raises MalformedError."""
+        tree = decode_tree(encoded, self._algorithm)
+        refused = first_refused(tree.names)
+        if refused is not None:
+            raise MalformedError(
+                f"tree {Digest(self._algorithm, digest).short} has the name {show(refused[0])}: {refused[1]}"
+            )
+        self._trees[digest] = tree
+        if self._copies is not None:
+            self._read[digest] = encoded
         return tree
 
     def _encoded(self, digest: bytes) -> bytes:
