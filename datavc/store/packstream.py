@@ -63,14 +63,24 @@ class PackStream:
         if digest in self._seen:
             return 0
         self._seen.add(digest)
-        length = len(raw if packed is None else packed)
+        return self._room(len(raw if packed is None else packed)).add(digest, raw, form, packed)
+
+    def add_stored(self, digest: bytes, stored: bytes, raw_length: int, form: int, codec: int) -> int:
+        """As :meth:`add`, of bytes as another pack has them."""
+        if digest in self._seen:
+            return 0
+        self._seen.add(digest)
+        return self._room(len(stored)).add_stored(digest, stored, raw_length, form, codec)
+
+    def _room(self, length: int) -> PackWriter:
+        """The writer of a pack in which so many bytes still fit."""
         if self._writer is not None and not (
             self._writer.has_room(length) and self._writer.size + length <= self._limit
         ):
             self._publish_current()
         if self._writer is None:
             self._writer = PackWriter(self._scratch, self._algorithm, self._content)
-        return self._writer.add(digest, raw, form, packed)
+        return self._writer
 
     def add_tree(self, digest: bytes, encoded: bytes, known: Callable[[bytes], bool]) -> int:
         """Store a tree (or another meta object): whole, or as chunks where it is long. Returns the bytes it takes."""

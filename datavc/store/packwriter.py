@@ -75,11 +75,17 @@ class PackWriter:
         A view is not needed any more on return.
         """
         stored = raw if packed is None else packed
+        return self.add_stored(digest, stored, len(raw), form, NONE if packed is None else ZSTD)
+
+    def add_stored(
+        self, digest: bytes, stored: bytes | memoryview, raw_length: int, form: int, codec: int
+    ) -> int:
+        """As :meth:`add`, of bytes as another pack has them."""
         self._digests.append(digest)
         self._forms.append(form)
-        self._codecs.append(NONE if packed is None else ZSTD)
+        self._codecs.append(codec)
         self._stored.append(len(stored))
-        self._raw.append(len(raw))
+        self._raw.append(raw_length)
         self._put(stored)
         return len(stored)
 
