@@ -47,13 +47,15 @@ class ObjectIndex:
 
     def _open(self) -> list[PackIndexReader]:
         if self._readers is None:
-            self._readers = []
+            readers = []
             for name in self.names:
                 path = layout.index_path(name)
                 size = self._backend.head(path).size
                 reader = PackIndexReader(partial(self._backend.read, path), size)
                 if reader.algorithm == self._algorithm:
-                    self._readers.append(reader)
+                    readers.append(reader)
+            # All or none: after a failure, and in other threads, half of them would pass for all there are.
+            self._readers = readers
         return self._readers
 
     def find(self, digest: bytes) -> Location | None:
