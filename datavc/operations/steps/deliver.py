@@ -222,7 +222,7 @@ def _write_sparse(fd: int, pieces: Iterator[bytes]) -> None:
     size = 0
     for piece in pieces:
         size += len(piece)
-        if len(piece) >= _SPARSE_FROM and piece.count(0) == len(piece):
+        if len(piece) >= _SPARSE_FROM and not piece[0] and piece == bytes(len(piece)):
             os.lseek(fd, len(piece), os.SEEK_CUR)
         else:
             write_all(fd, piece)
