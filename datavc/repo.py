@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xxhash
 
@@ -30,6 +31,9 @@ from datavc.git.program import Git
 from datavc.store.cache import Cache
 from datavc.workspace.safepath import refused_name
 from datavc.workspace.statcache import StatCache
+
+if TYPE_CHECKING:
+    from datavc.formats.remotes import RemoteSettings
 
 CONFIG_NAME = "datavc.toml"
 PRIVATE_NAME = ".datavc"
@@ -116,6 +120,29 @@ class Repo:
     def algorithm(self) -> str:
         """The digest algorithm of this repo."""
         return self.config.hash
+
+    def remotes(self) -> list[RemoteSettings]:
+        """Every remote of the configuration, the default one first. Raises UsageError."""
+        from datavc.formats.remotes import remotes_of
+
+        return remotes_of(self.config)
+
+    def remote(self, name: str | None = None) -> RemoteSettings:
+        """The remote called ``name``, or the default one. Raises UsageError where there is none."""
+        from datavc.formats.remotes import default_remote
+
+        chosen = name or default_remote(self.config)
+        found = [remote for remote in self.remotes() if remote.name == chosen]
+        if found:
+            return found[0]
+        if chosen is None and self.remotes():
+            raise UsageError(
+                "there is no default remote", "datavc config remote.default NAME, or say -r NAME"
+            )
+        raise UsageError(
+            f"there is no remote {chosen}" if chosen else "there is no remote",
+            f"datavc remote add {chosen or 'NAME'} URL",
+        )
 
     @cached_property
     def cache(self) -> Cache:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from datavc.errors import UsageError
 from datavc.formats.digest import ALGORITHMS, DEFAULT_ALGORITHM
+from datavc.formats.secrets import carries_secret, names_secret, redact
 from datavc.formats.toml import read_toml
 
 CONFIG_FORMAT = 0
@@ -29,8 +30,9 @@ _UNITS = {
     "MIB": 1 << 20,
     "GIB": 1 << 30,
 }
-_SECRET = re.compile(r"(?i)(password|passwd|secret|token|access_key|api_key|credential)")
-_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
+KEEP_CHOICES = ("all", "unpushed")
+_REMOTE_NAME = re.compile(r"(?!default$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_REMOTE_KEY = re.compile(r"remote\.(.+)\.([a-z_]+)", re.DOTALL)
 
 Layer = tuple[str, Mapping[str, Any]]
 
@@ -86,6 +88,34 @@ def parse_size(value: Any) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
+def _keep(value: Any) -> str:
+    if value not in KEEP_CHOICES:
+        raise ValueError(f"must be one of {', '.join(KEEP_CHOICES)}")
+    return str(value)
+
+
+def remote_name(value: Any) -> str:
+    """The name of a remote. Raises ValueError."""
+    if not isinstance(value, str) or not _REMOTE_NAME.fullmatch(value):
+        raise ValueError("must be a name of letters, digits, - and _, other than default")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("must be text of printable characters")
+    return value
+
+
+def _switch(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+# NAME in a key stands for the name of any remote.
 SETTINGS = {
     setting.key: setting
     for setting in (
@@ -95,8 +125,32 @@ SETTINGS = {
         Setting("cache.dir", _folder, None, False, True),
         Setting("cache.link", _links, DEFAULT_LINKS, True, True),
         Setting("cache.share_above", parse_size, DEFAULT_SHARE_ABOVE, True, True),
+        Setting("cache.keep", _keep, KEEP_CHOICES[0], False, True),
+        Setting("remote.default", remote_name, None, True, True),
+        Setting("remote.NAME.url", _text, None, True, True),
+        Setting("remote.NAME.endpoint", _text, None, True, True),
+        Setting("remote.NAME.region", _text, None, True, True),
+        # Profiles are of one user's machine, and may name programs that give out credentials.
+        Setting("remote.NAME.profile", _text, None, False, True),
+        Setting("remote.NAME.path_style", _switch, None, True, True),
+        Setting("remote.NAME.anonymous", _switch, None, True, True),
+        Setting("remote.NAME.read_only", _switch, None, True, True),
+        Setting("remote.NAME.allow", _text, None, False, True),
     )
 }
+
+
+def setting_of(key: str) -> Setting | None:
+    """What is known of a key. Raises UsageError where it is about a remote whose name is none."""
+    match = _REMOTE_KEY.fullmatch(key)
+    setting = SETTINGS.get(f"remote.NAME.{match[2]}") if match is not None else SETTINGS.get(key)
+    if match is None or setting is None:
+        return setting
+    try:
+        remote_name(match[1])
+    except ValueError as error:
+        raise UsageError(f"the name of the remote in {key!r} {error}") from None
+    return setting._replace(key=key)
 
 
 class Config:
@@ -108,7 +162,7 @@ class Config:
 
     def get(self, key: str) -> Any:
         """The value of a dotted key, parsed where the key is known; None where nothing sets it. Raises UsageError."""
-        setting = SETTINGS.get(key)
+        setting = setting_of(key)
         if key in self._values:
             value = self._values[key]
             return value if setting is None else _parsed(setting, value, self._origins[key])
@@ -121,6 +175,15 @@ class Config:
     def names(self) -> list[str]:
         """Every key that is set or has a default, sorted."""
         return sorted({*self._values, *(key for key, known in SETTINGS.items() if known.default is not None)})
+
+    def tables_in(self, table: str, key: str) -> list[str]:
+        """The NAMEs for which ``TABLE.NAME.KEY`` is set, in the order of the files."""
+        start, end = f"{table}.", f".{key}"
+        return [
+            name[len(start) : -len(end)]
+            for name in self._values
+            if name.startswith(start) and name.endswith(end) and len(name) > len(start + end)
+        ]
 
     @property
     def repo_id(self) -> str:
@@ -170,7 +233,7 @@ def read_config(data: bytes, where: str, *, committed: bool = False) -> dict[str
 
 def check_value(key: str, value: Any, where: str, *, committed: bool) -> None:
     """Refuse what ``key`` does not take, or what must not be in git. Raises UsageError."""
-    setting = SETTINGS.get(key)
+    setting = setting_of(key)
     if setting is not None:
         _parsed(setting, value, where)
         if not (setting.committed if committed else setting.local):
@@ -179,11 +242,16 @@ def check_value(key: str, value: Any, where: str, *, committed: bool) -> None:
                 f"{key} does not belong into {where}",
                 f"datavc config {option}{key} VALUE" if committed else None,
             )
-    if committed and (_SECRET.search(key) or (isinstance(value, str) and _URL_WITH_PASSWORD.match(value))):
+    if committed and (_names_secret(key) or (isinstance(value, str) and carries_secret(value))):
         raise UsageError(
             f"{where} is committed to git, and {key} looks like a secret",
             f"datavc config --local {key} VALUE",
         )
+
+
+def _names_secret(key: str) -> bool:
+    """Whether the key is called like a secret; how a remote is called says nothing."""
+    return names_secret(_REMOTE_KEY.sub(r"\2", key))
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -199,7 +267,11 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def environment_config(environment: Mapping[str, str]) -> dict[str, Any]:
     """What ``DATAVC_CACHE_DIR`` and its like set: one variable for each key that may stand in a local file."""
-    names = {f"DATAVC_{key.replace('.', '_').upper()}": key for key, known in SETTINGS.items() if known.local}
+    names = {
+        f"DATAVC_{key.replace('.', '_').upper()}": key
+        for key, known in SETTINGS.items()
+        if known.local and "NAME" not in key
+    }
     found = {key: environment[name] for name, key in names.items() if environment.get(name)}
     for key, value in found.items():
         check_value(key, value, "the environment", committed=False)
@@ -250,4 +322,4 @@ def _parsed(setting: Setting, value: Any, where: str) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:
-        raise UsageError(f"{setting.key} in {where} {error}, not {value!r}") from None
+        raise UsageError(f"{setting.key} in {where} {error}, not {redact(repr(value))}") from None

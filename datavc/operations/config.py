@@ -14,7 +14,7 @@ from datavc.repo import Repo
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
-    """A key, its value (nothing secret), and the layer it comes from: ``environment``, ``local``, ``user``, ``repo`` or ``default``."""
+    """A key, its value without secrets, and its layer: ``environment``, ``local``, ``user``, ``repo`` or ``default``."""
 
     key: str
     value: Any
