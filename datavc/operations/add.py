@@ -21,6 +21,7 @@ from datavc.operations.steps.examine import View, complete, examine, record_base
 from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.placing import Stored, free_bytes, place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
@@ -109,6 +110,8 @@ def add(
                     result.skipped.append((job.path, job.view.standing))
                 work.remove(job)
         _plan(repo, [job.view for job in work if job.view is not None], progress)
+        if not dry_run:
+            sweep(repo, beside(repo, [job.path for job in work]))
         for job in work:
             assert job.view is not None
             if dry_run:
@@ -279,6 +282,7 @@ def _add_one(
     if job.part:
         assert view.pointer is not None and version is not None
         grafting.graft(repo, view, job.part, version)
+    sweep(repo, view.scan.leftovers)
     place = place_of(repo, job.path)
     stored = Ingest(place, view.scan, version, workers=workers, progress=progress).run()
     complete(repo, view)

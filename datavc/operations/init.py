@@ -12,6 +12,7 @@ from datavc.errors import RepoNotFound, UsageError
 from datavc.formats.config import read_config
 from datavc.formats.digest import ALGORITHMS, DEFAULT_ALGORITHM, hash_function
 from datavc.git.places import find_git
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.repo import CONFIG_NAME, PRIVATE_NAME, Repo
 
 # What no commit should hold: files that a killed command left half written, and this machine's own folder.
@@ -35,6 +36,7 @@ def init(folder: Path, *, hash: str | None = None, no_git: bool = False) -> Init
     Raises:
         RepoNotFound: there is no git repository.
         UsageError: the repo exists with another digest algorithm, or the algorithm is unknown.
+        Locked: another command is at work there.
     """
     if hash is not None and hash not in ALGORITHMS:
         raise UsageError(f"unknown digest algorithm {hash!r}", f"choose one of {', '.join(ALGORITHMS)}")
@@ -44,20 +46,21 @@ def init(folder: Path, *, hash: str | None = None, no_git: bool = False) -> Init
         root = folder
         with storage_errors(root):
             (root / PRIVATE_NAME).mkdir(exist_ok=True)
+        private = root / PRIVATE_NAME
     else:
         places = find_git(folder)
         if places is None:
             raise RepoNotFound(f"{folder} is in no git repository", "git init, or: datavc init --no-git")
-        root = places.toplevel
-    repo_id, wrote = _write_config(root, hash)
-    if wrote:
-        created.append(CONFIG_NAME)
-    if not no_git:
-        created += _tell_git(root)
-    repo = Repo.find(root)
-    with storage_errors(repo.private):
-        repo.private.mkdir(parents=True, exist_ok=True)
-    assert repo.cache.folder.is_dir()
+        root, private = places.toplevel, places.git_dir / "datavc"
+    with Repo(root, None, private, private).lock("init"):
+        repo_id, wrote = _write_config(root, hash)
+        if wrote:
+            created.append(CONFIG_NAME)
+        if not no_git:
+            created += _tell_git(root)
+        repo = Repo.find(root)
+        assert repo.cache.folder.is_dir()
+        sweep(repo, beside(repo, [b""]))
     return InitResult(str(root), created, repo_id)
 
 

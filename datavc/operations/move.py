@@ -1,4 +1,7 @@
-"""``move``: give a dataset another path. Nothing is read or stored again."""
+"""``move``: give a dataset another path. Nothing is read or stored again.
+
+The old pointer goes last: while it is there, the same command finishes what an interrupted one began.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from dataclasses import dataclass, replace
 from datavc.durable import fsync_folder, remove_durably, storage_errors, write_durably
 from datavc.errors import ConflictError, NotFoundError
 from datavc.formats.paths import show, to_text
-from datavc.formats.pointer import format_pointer
+from datavc.formats.pointer import Pointer, format_pointer
 from datavc.operations.steps.refusing import refuse_hopeless
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.repo import POINTER_SUFFIX, Repo
 
 
@@ -37,31 +41,41 @@ def move(repo: Repo, old: bytes, new: bytes) -> MoveResult:
         target = repo.relative(new)
         if repo.absolute(target).is_dir() and repo.read_pointer(target) is None:
             target = (target + b"/" if target else b"") + source.rpartition(b"/")[2]
-        _refuse(repo, source, target)
+        begun = _was_begun(repo, source, target, pointer)
+        _refuse(repo, source, target, begun=begun)
         folder, _, name = target.rpartition(b"/")
+        with storage_errors(repo.absolute(folder)):
+            repo.absolute(folder).mkdir(parents=True, exist_ok=True)
         if repo.git is not None:
             from datavc.git.ignorefile import ignore_names
 
-            with storage_errors(repo.absolute(folder)):
-                repo.absolute(folder).mkdir(parents=True, exist_ok=True)
             ignore_names(repo.absolute(folder), [name])
-        state = repo.read_state(source)
-        repo.write_state(replace(state, path=target))
-        write_durably(repo.absolute(target + POINTER_SUFFIX), format_pointer(pointer))
+        if not begun:
+            state = repo.read_state(source)
+            repo.write_state(replace(state, path=target))
+            write_durably(repo.absolute(target + POINTER_SUFFIX), format_pointer(pointer))
         _move_data(repo, source, target)
-        remove_durably(repo.absolute(source + POINTER_SUFFIX))
+        sweep(repo, beside(repo, [source, target]))
+        changed = _git_paths(repo, source, target)
         repo.drop_state(source)
-        return MoveResult(source, target, _git_paths(repo, source, target))
+        remove_durably(repo.absolute(source + POINTER_SUFFIX))
+        return MoveResult(source, target, changed)
 
 
-def _refuse(repo: Repo, source: bytes, target: bytes) -> None:
-    for path in (target, target + POINTER_SUFFIX):
+def _was_begun(repo: Repo, source: bytes, target: bytes, pointer: Pointer) -> bool:
+    """Whether this move was interrupted: both pointers say the same, and the data is in one of the places at most."""
+    both = os.path.lexists(repo.absolute(source)) and os.path.lexists(repo.absolute(target))
+    return source != target and not both and repo.read_pointer(target) == pointer
+
+
+def _refuse(repo: Repo, source: bytes, target: bytes, *, begun: bool) -> None:
+    for path in () if begun else (target, target + POINTER_SUFFIX):
         if os.path.lexists(repo.absolute(path)):
             raise ConflictError(f"{show(path)} exists already", "move it away first, or choose another name")
     if target.startswith(source + b"/"):
         raise ConflictError(f"{show(source)} cannot be moved into itself")
     owner = repo.owner(target, repo.datasets())
-    if owner is not None:
+    if owner is not None and owner.path != target:
         raise ConflictError(
             f"{show(target)} lies in the dataset {show(owner.path)}", "choose a place outside of it"
         )
@@ -71,7 +85,6 @@ def _refuse(repo: Repo, source: bytes, target: bytes) -> None:
 def _move_data(repo: Repo, source: bytes, target: bytes) -> None:
     place = repo.absolute(target)
     with storage_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(repo.absolute(source)):
             os.rename(repo.absolute(source), place)
             fsync_folder(place.parent)

@@ -1,4 +1,7 @@
-"""``remove``: stop keeping a dataset. Its data stays in the workspace unless asked otherwise, and in git's history always."""
+"""``remove``: stop keeping a dataset. Its data stays in the workspace unless asked otherwise, and in git's history always.
+
+The pointer goes last: while it is there, the same command finishes what an interrupted one began.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from datavc.durable import remove_durably, storage_errors
 from datavc.errors import ConflictError, UsageError
 from datavc.formats.paths import show, to_text
 from datavc.operations.selection import Selected, select
-from datavc.operations.steps.examine import examine
+from datavc.operations.steps.compare import changes
+from datavc.operations.steps.examine import View, base_trees, examine
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 
@@ -68,8 +73,7 @@ def _refuse_loss(repo: Repo, item: Selected, jobs: int, progress: Progress) -> N
     view = examine(repo, path, item.dataset.pointer, jobs=jobs, progress=progress)
     if view.standing == "missing":
         return
-    content = view.content
-    if content is None or view.scan.problems or repo.cache.root(content[0]) is None:
+    if not _is_kept(repo, view):
         raise ConflictError(
             f"{show(path)} has data that is not in the cache, and would be lost",
             f"datavc add {repo.typed(path)} keeps it; "
@@ -77,13 +81,21 @@ def _refuse_loss(repo: Repo, item: Selected, jobs: int, progress: Progress) -> N
         )
 
 
+def _is_kept(repo: Repo, view: View) -> bool:
+    """Whether the cache has all that is there: as a version, or as what is left of the pointer's version."""
+    if view.content is None or view.target is None or view.scan.problems:
+        return False
+    if repo.cache.root(view.content[0]) is not None:
+        return True
+    if repo.cache.root(view.target[0]) is None:
+        return False
+    return all(change.status == "removed" for change in changes(view, base_trees(repo, view.target)))
+
+
 def _remove(repo: Repo, path: bytes, *, delete: bool, result: RemoveResult) -> None:
-    """Pointer first: from then on nothing claims the data."""
     folder, _, name = path.rpartition(b"/")
-    remove_durably(repo.absolute(path + POINTER_SUFFIX))
-    result.git_add.append(to_text(path + POINTER_SUFFIX))
-    repo.drop_state(path)
     place = repo.absolute(path)
+    sweep(repo, beside(repo, [path]))
     if delete and os.path.lexists(place):
         with storage_errors(place):
             if place.is_dir() and not place.is_symlink():
@@ -94,4 +106,8 @@ def _remove(repo: Repo, path: bytes, *, delete: bool, result: RemoveResult) -> N
         from datavc.git.ignorefile import unignore_names
 
         unignore_names(repo.absolute(folder), [name])
+    repo.drop_state(path)
+    remove_durably(repo.absolute(path + POINTER_SUFFIX))
+    result.git_add.append(to_text(path + POINTER_SUFFIX))
+    if repo.git is not None:
         result.git_add.append(to_text(folder + b"/.gitignore" if folder else b".gitignore"))

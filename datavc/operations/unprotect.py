@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from datavc.formats.paths import is_inside
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import select
 from datavc.operations.steps.examine import links_into, scan_workspace
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.repo import Repo
 from datavc.workspace.links import copy_bytes
 from datavc.workspace.readfile import open_file
@@ -37,6 +39,7 @@ def unprotect(repo: Repo, paths: list[bytes]) -> UnprotectResult:
         try:
             for item in select(repo, paths):
                 scan = scan_workspace(repo, item.dataset.path)
+                sweep(repo, [*scan.leftovers, *beside(repo, [item.dataset.path])])
                 wanted = [item.dataset.path + b"/" + part for part in item.parts or ()] or [item.dataset.path]
                 for folder in (scan.top, *scan.folders.values()):
                     base = folder.path[:-1].rpartition(b"/")[0] if folder is scan.top else folder.path
@@ -73,10 +76,14 @@ def _own(root_fd: int, folder: bytes, name: bytes, blobs: bytes) -> bool:
             target = os.open(temporary, flags, mode, dir_fd=folder_fd)
             try:
                 copy_bytes(source, target)
+                os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder_fd)
+                raise
             finally:
                 os.close(source)
                 os.close(target)
-            os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             return True
     finally:
         os.close(folder_fd)

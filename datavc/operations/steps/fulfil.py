@@ -25,13 +25,14 @@ from datavc.operations.steps.examine import View, filesystem_clock, traits
 from datavc.operations.steps.linking import link_kind
 from datavc.operations.steps.locating import Located
 from datavc.operations.steps.plan import FolderWork, Plan
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.operations.steps.trees import TreeSource
 from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import Stat, stat_tuple
-from datavc.workspace.safepath import RESERVED_PREFIX, open_folder
+from datavc.workspace.safepath import open_folder
 from datavc.workspace.statcache import FolderRow
 
 _BATCH_FILES, _BATCH_BYTES = 1000, 16 << 20
@@ -77,7 +78,7 @@ class Fulfilment:
         try:
             with storage_errors(self._repo.root):
                 with syncing(root_fd):
-                    self._sweep(root_fd)
+                    sweep(self._repo, [*self._view.scan.leftovers, *beside(self._repo, [self._view.path])])
                     self._remove(root_fd, self._plan.cleared, self._plan.cleared_folders)
                     self._make_folders(root_fd)
                     self._write(root_fd)
@@ -86,21 +87,6 @@ class Fulfilment:
         finally:
             os.close(root_fd)
         self._write_rows()
-
-    def _sweep(self, root_fd: int) -> None:
-        """Remove what a killed checkout left under its reserved names."""
-        parent = self._view.path.rpartition(b"/")[0]
-        leftovers = list(self._view.scan.leftovers)
-        with contextlib.suppress(OSError):
-            names = os.listdir(self._repo.absolute(parent))
-            leftovers += [
-                (parent + b"/" if parent else b"") + os.fsencode(name)
-                for name in names
-                if os.fsencode(name).startswith(RESERVED_PREFIX)
-            ]
-        for path in leftovers:
-            with _folder_of(root_fd, path) as (folder_fd, name), contextlib.suppress(OSError):
-                _remove_tree(folder_fd, name)
 
     def _make_folders(self, root_fd: int) -> None:
         parent = self._view.path.rpartition(b"/")[0]
@@ -296,22 +282,6 @@ def _folder_of(root_fd: int, path: bytes) -> Iterator[tuple[int, bytes]]:
         yield folder_fd, name
     finally:
         os.close(folder_fd)
-
-
-def _remove_tree(folder_fd: int, name: bytes) -> None:
-    """Remove a leftover of ours, a file or a staged folder."""
-    try:
-        os.unlink(name, dir_fd=folder_fd)
-        return
-    except (IsADirectoryError, PermissionError):
-        pass
-    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    try:
-        for entry in os.listdir(inner):
-            _remove_tree(inner, os.fsencode(entry))
-    finally:
-        os.close(inner)
-    os.rmdir(name, dir_fd=folder_fd)
 
 
 def _changed(path: bytes) -> ConflictError:
