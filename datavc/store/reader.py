@@ -37,14 +37,12 @@ class ObjectReader:
         """
         location = self._find(digest)
         if location is None:
-            return b"".join(self._stream_blob(digest))
+            return b"".join(self._stream_blob(digest, limit))
         if not location[4] & LIST:
+            self._refuse_long(digest, location[3], limit)
             return self.read_whole(digest, location)
         listed = self.chunk_list(digest, location)
-        if listed.total > limit:
-            raise MalformedError(
-                f"object {self._show(digest)} has {listed.total} bytes where {limit} are allowed"
-            )
+        self._refuse_long(digest, listed.total, limit)
         content = b"".join(self.chunks(listed))
         if self._hash(content) != digest:
             raise self._damaged(digest, layout.pack_path(location[0]))
@@ -69,13 +67,15 @@ class ObjectReader:
         if hasher.digest() != digest:
             raise self._damaged(digest, layout.pack_path(location[0]))
 
-    def _stream_blob(self, digest: bytes) -> Iterator[bytes]:
+    def _stream_blob(self, digest: bytes, limit: int | None = None) -> Iterator[bytes]:
         """The object out of a whole blob, as caches keep them that share files with the workspace."""
         name = layout.blob_path(self._algorithm, digest)
         try:
             size = self._backend.head(name).size
         except StoredFileNotFound:
             raise self._not_found(digest) from None
+        if limit is not None:
+            self._refuse_long(digest, size, limit)
         hasher = new_hasher(self._algorithm)
         for start in range(0, size, _BLOB_PIECE):
             piece = self._backend.read(name, start, min(_BLOB_PIECE, size - start))
@@ -143,6 +143,11 @@ class ObjectReader:
             return codec.decompress(data, raw)
         except MalformedError as error:
             raise self._damaged(digest, layout.pack_path(location[0])) from error
+
+    def _refuse_long(self, digest: bytes, size: int, limit: int) -> None:
+        """Before anything is held in memory: who wrote the digest where a tree should be may have meant a film."""
+        if size > limit:
+            raise MalformedError(f"object {self._show(digest)} has {size} bytes where {limit} are allowed")
 
     def _damaged(self, digest: bytes, name: str) -> DigestMismatch:
         return DigestMismatch(
