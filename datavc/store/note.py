@@ -28,7 +28,7 @@ def check_note(backend: Backend, *, create: bool) -> None:
         return
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedError(f"{layout.STORE_NOTE} of {backend.describe()} is damaged") from error
-    if found != STORE_FORMAT:
+    if found != STORE_FORMAT or isinstance(found, bool):
         raise UnsupportedFormat(
             f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}",
             "pip install -U datavc",
