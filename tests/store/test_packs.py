@@ -174,9 +174,12 @@ def test_a_pack_that_could_not_be_published_is_an_error_and_nobody_hears_of_it(s
         _Full(2), scratch, "xxh128", DATA, published=heard.append, executor=executor, limit=100
     )
 
-    with pytest.raises(OutOfSpace):
+    def add_all() -> None:
         for raw in contents(100):
             stream.add(XXH(raw), raw)
+
+    with pytest.raises(OutOfSpace):
+        add_all()
     stream.abandon()
     if executor is not None:
         executor.shutdown()
