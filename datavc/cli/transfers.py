@@ -33,7 +33,8 @@ def memory_bytes(text: str) -> int:
 
 def print_traffic(traffic: Traffic) -> None:
     """Say what was asked of remotes."""
+    repeated = f" ({traffic.retries:,} repeated)" if traffic.retries else ""
     talk(
-        f"{count(traffic.total, 'request')}, {human_size(traffic.sent_bytes)} sent, "
+        f"{count(traffic.total, 'request')}{repeated}, {human_size(traffic.sent_bytes)} sent, "
         f"{human_size(traffic.received_bytes)} received"
     )

@@ -10,6 +10,7 @@ import xxhash
 
 from datavc.backends.base import Backend, StoredFile
 from datavc.backends.counting import CountingBackend
+from datavc.backends.retrying import RetryingBackend
 from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import DigestMismatch, MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
@@ -20,9 +21,10 @@ from datavc.store.note import check_note
 from datavc.store.reader import ObjectReader
 from datavc.store.roots import publish_root, read_root
 
-# An index up to this size is read whole at once; of a larger one, when so many ranges of it were not enough.
+# An index up to this size is read whole at once.
 _SMALL_INDEX_BYTES = 1 << 20
-_RANGES = 8
+# A larger one when its ranges came to cost as much: each request as much time as so many bytes.
+_BYTES_PER_REQUEST = 256 << 10
 # Rows of 49 bytes, a list of packs, and what zstd adds to what it cannot compress.
 _MAX_INDEX_BYTES = 96 << 20
 
@@ -44,6 +46,23 @@ class RemoteStore:
     def describe(self) -> str:
         """Its name and where it is, for messages."""
         return f"the remote {self.name} ({self.backend.describe()})"
+
+    @property
+    def retries(self) -> int:
+        """How often a request was repeated."""
+        return sum(layer.retries for layer in self._retrying())
+
+    def give_up(self) -> None:
+        """Repeat no request from now on: the command is being interrupted."""
+        for layer in self._retrying():
+            layer.give_up()
+
+    def _retrying(self) -> Iterator[RetryingBackend]:
+        layer: Backend = self.backend
+        while isinstance(layer, WrappingBackend):
+            if isinstance(layer, RetryingBackend):
+                yield layer
+            layer = layer.inner
 
     def prepare(self) -> None:
         """Before the first write: refuse a store of another format, and note ours in a new one. Raises IntegrityError."""
@@ -103,7 +122,7 @@ class RemoteStore:
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds. Everything it names must just have been seen there."""
-        return publish_root(self.backend, self.algorithm, make, indexes)
+        return publish_root(_IndexFiles(self.backend, whole=True), self.algorithm, make, indexes)
 
 
 class _IndexFiles(WrappingBackend):
@@ -115,7 +134,7 @@ class _IndexFiles(WrappingBackend):
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
-        self._ranges: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
 
     def head(self, name: str) -> StoredFile:
         file = super().head(name)
@@ -130,7 +149,7 @@ class _IndexFiles(WrappingBackend):
         with self._lock:
             data = self._files.get(name)
             size = self._sizes.get(name)
-            self._ranges[name] = self._ranges.get(name, 0) + 1
+            self._spent[name] = self._spent.get(name, 0) + _BYTES_PER_REQUEST + (length or 0)
             if data is None and size is not None and self._is_wanted_whole(name, size):
                 data = self._files[name] = self._read_whole(name, size)
         if data is None:
@@ -138,7 +157,7 @@ class _IndexFiles(WrappingBackend):
         return data[start : len(data) if length is None else start + length]
 
     def _is_wanted_whole(self, name: str, size: int) -> bool:
-        return self._whole or size <= _SMALL_INDEX_BYTES or self._ranges[name] > _RANGES
+        return self._whole or size <= _SMALL_INDEX_BYTES or self._spent[name] > size
 
     def _read_whole(self, name: str, size: int) -> bytes:
         """All of it, hashed against its name; wrong bytes are fetched once more. Raises DigestMismatch."""

@@ -58,7 +58,7 @@ def checkout(
         print_json(result)
         return
     for row in result.datasets:
-        print(_sentence(row, dry_run=dry_run))
+        print(checked_out_sentence(row, dry_run=dry_run))
         if row.saved and session.quiet:
             # Otherwise the operation has said so, before it touched anything.
             print(f"{show_path(row.path)}: unsaved changes are kept as {row.saved}")
@@ -66,7 +66,8 @@ def checkout(
         talk("there are no datasets")
 
 
-def _sentence(row: CheckedOut, *, dry_run: bool) -> str:
+def checked_out_sentence(row: CheckedOut, *, dry_run: bool) -> str:
+    """What became of one dataset."""
     name = show_path(row.path)
     if not row.written_files and not row.removed_files:
         return f"{name}: nothing to do, {count(row.unchanged_files, 'file')} as the pointer says"

@@ -161,11 +161,15 @@ class _Walk:
 
 def affected(cache: Cache, version: Version, digests: set[bytes]) -> str:
     """The paths of a version whose bytes, or the trees above them, are among ``digests``, for a message."""
+    return affected_paths(TreeSource(cache, None, version.digest, version.kind), version.path, digests)
+
+
+def affected_paths(source: TreeSource, top: bytes, digests: set[bytes]) -> str:
+    """As :func:`affected`, of the version that ``source`` reads, whose dataset lies at ``top``."""
     found: list[bytes] = []
-    source = TreeSource(cache, None, version.digest, version.kind)
-    if version.digest.raw in digests or source.kind != FOLDER:
-        return show(version.path)
-    pending = [(version.path, version.digest.raw)]
+    if source.top in digests or source.kind != FOLDER:
+        return show(top)
+    pending = [(top, source.top)]
     while pending:
         path, digest = pending.pop()
         try:
@@ -180,4 +184,4 @@ def affected(cache: Cache, version: Version, digests: set[bytes]) -> str:
             elif entry.kind == FOLDER:
                 pending.append((inner, entry.digest))
     shown = ", ".join(show(path) for path in sorted(found)[:_SHOWN])
-    return f"{shown} and {len(found) - _SHOWN} more" if len(found) > _SHOWN else shown or show(version.path)
+    return f"{shown} and {len(found) - _SHOWN} more" if len(found) > _SHOWN else shown or show(top)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from datavc.store.remote import RemoteStore
@@ -16,9 +18,10 @@ _BYTES_PER_THREAD = 128 << 20
 
 @dataclass(slots=True)
 class Traffic:
-    """Requests by kind, and bytes each way."""
+    """Requests by kind, how many of them were ``retries``, and bytes each way."""
 
     requests: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
 
@@ -34,6 +37,7 @@ def traffic_of(stores: Iterable[RemoteStore]) -> Traffic:
     for store in stores:
         for kind, number in store.requests.requests.items():
             traffic.requests[kind] = traffic.requests.get(kind, 0) + number
+        traffic.retries += store.retries
         traffic.sent_bytes += store.requests.written_bytes
         traffic.received_bytes += store.requests.read_bytes
     return traffic
@@ -42,3 +46,17 @@ def traffic_of(stores: Iterable[RemoteStore]) -> Traffic:
 def threads_for(memory: int) -> int:
     """How many requests may be under way at once in ``memory`` bytes; at least one."""
     return max(1, min(_MOST_THREADS, memory // _BYTES_PER_THREAD))
+
+
+@contextmanager
+def transfer_threads(threads: int, stores: Iterable[RemoteStore]) -> Iterator[Executor]:
+    """So many threads for the block. An exception ends them as soon as the requests under way are done: none is repeated."""
+    executor = ThreadPoolExecutor(threads)
+    try:
+        yield executor
+    except BaseException:
+        for store in stores:
+            store.give_up()
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()

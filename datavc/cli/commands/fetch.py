@@ -1,0 +1,81 @@
+"""``datavc fetch``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs
+from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.session import current
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic, revisions
+from datavc.formats.amounts import count, human_size
+
+if TYPE_CHECKING:
+    from datavc.operations.fetch import FetchedDataset
+
+
+def fetch(
+    paths: Paths = None,
+    remote: RemoteName = None,
+    rev: Revs = None,
+    all_branches: AllBranches = False,
+    all_tags: AllTags = False,
+    trees: Annotated[
+        bool, typer.Option("--trees", help="Fetch what lists folders, and no files: enough for ls and diff")
+    ] = False,
+    dry_run: DryRun = False,
+    memory: Memory = "512MiB",
+    json: Json = False,
+) -> int | None:
+    """Get datasets from a remote into the cache
+
+    The workspace stays as it is: datavc pull changes that too. Everything is verified before it is kept. What the
+    default remote lacks is asked of the others. Interrupted, the same command goes on where it was.
+
+    Examples:
+      datavc fetch
+      datavc fetch data/train/cats
+      datavc fetch -r backup --all-tags
+      datavc fetch --trees
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be fetched, 10 no repository, 12 damaged on the remote.
+    """
+    from datavc.operations.fetch import fetch as get
+    from datavc.repo import Repo
+
+    session = current()
+    result = get(
+        Repo.find(session.folder),
+        session.absolutes(paths),
+        remote=remote,
+        revisions=revisions(rev, all_branches=all_branches, all_tags=all_tags),
+        trees_only=trees,
+        dry_run=dry_run,
+        memory=memory_bytes(memory),
+        progress=session.progress,
+    )
+    if json:
+        print_json(result)
+    else:
+        for row in result.datasets:
+            print(fetched_sentence(row))
+        if not result.datasets:
+            talk("there are no datasets")
+        print_traffic(result.traffic)
+        for row in result.failed:
+            if row.hint:
+                next_command(row.hint)
+    return PARTLY_DONE if result.failed else None
+
+
+def fetched_sentence(row: FetchedDataset) -> str:
+    """What became of one version."""
+    name = ", ".join(show_path(row.path + b"/" + part) for part in row.parts or ()) or show_path(row.path)
+    if row.outcome == "failed":
+        return f"{name}: not fetched: {row.message}"
+    if row.outcome == "here":
+        return f"{name}: in the cache already"
+    verb = "would be fetched" if row.outcome == "to fetch" else "fetched"
+    return f"{name}: {count(row.objects, 'object')}, {human_size(row.size)} {verb}"

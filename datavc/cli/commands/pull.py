@@ -1,0 +1,81 @@
+"""``datavc pull``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datavc.cli.commands.checkout import checked_out_sentence
+from datavc.cli.commands.fetch import fetched_sentence
+from datavc.cli.options import DryRun, Json, Memory, Paths, RemoteName
+from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.session import current
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic
+
+if TYPE_CHECKING:
+    from datavc.operations.pull import PullResult
+
+
+def pull(
+    paths: Paths = None,
+    remote: RemoteName = None,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="Overwrite unsaved changes, after saving them aside")
+    ] = False,
+    dry_run: DryRun = False,
+    memory: Memory = "512MiB",
+    json: Json = False,
+) -> int | None:
+    """Get datasets from a remote, and check them out
+
+    That is datavc fetch and datavc checkout. The pointers in the workspace say which versions: git pull brings newer
+    ones. A path inside a dataset moves what that takes, and no more.
+
+    Examples:
+      datavc pull
+      datavc pull data/train/cats
+      datavc pull -r backup
+
+    Exit codes: 0 done, 1 refused or failed, 2 usage, 3 some could not be fetched, 10 no repository, 11 locked, 12 damaged.
+    """
+    from datavc.operations.pull import pull as get
+    from datavc.parallel import default_jobs
+    from datavc.repo import Repo
+
+    session = current()
+    result = get(
+        Repo.find(session.folder),
+        session.absolutes(paths),
+        remote=remote,
+        force=force,
+        dry_run=dry_run,
+        memory=memory_bytes(memory),
+        jobs=session.jobs or default_jobs(),
+        progress=session.progress,
+    )
+    if json:
+        print_json(result)
+    else:
+        _print(result, dry_run=dry_run)
+    return PARTLY_DONE if result.fetched.failed else None
+
+
+def _print(result: PullResult, *, dry_run: bool) -> None:
+    for row in result.fetched.datasets:
+        if row.outcome != "here" or dry_run:
+            print(fetched_sentence(row))
+    for done in result.checked_out.datasets:
+        print(checked_out_sentence(done, dry_run=False))
+        if done.saved:
+            print(f"{show_path(done.path)}: unsaved changes are kept as {done.saved}")
+    if not result.fetched.datasets:
+        talk("there are no datasets")
+    print_traffic(result.fetched.traffic)
+    for row in result.fetched.failed:
+        if row.hint:
+            next_command(row.hint)
+    if result.commit is not None and result.fetched.datasets:
+        names = ", ".join(show_path(path) for path in result.uncommitted)
+        besides = f"; those of {names} are not committed" if names else ""
+        talk(f"these are the pointers of commit {result.commit[:12]} ({result.subject}){besides}")
