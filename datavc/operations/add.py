@@ -21,6 +21,7 @@ from datavc.operations.steps.examine import View, complete, examine, record_base
 from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.placing import Stored, free_bytes, place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
+from datavc.operations.steps.rehashing import Rehash
 from datavc.operations.steps.sweeping import beside, sweep
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
@@ -81,7 +82,8 @@ def add(
 ) -> AddResult:
     """Record the absolute ``paths`` as datasets, or with ``update_all`` every dataset that was modified.
 
-    ``force`` records a workspace over a pointer that moved; ``stage`` runs ``git add``; ``rehash`` trusts no stat.
+    ``force`` records a workspace over a pointer that moved; ``stage`` runs ``git add``; ``rehash`` trusts no stat, reads
+    what the cache has of the files, and stores again what is damaged there.
 
     Raises:
         UsageError, ConflictError, NotFoundError, StorageError: see the how-to pages; nothing was recorded.
@@ -89,6 +91,7 @@ def add(
     result = AddResult()
     with repo.lock("add"), unit_workers(jobs) as workers:
         work = _jobs(repo, paths, update_all=update_all)
+        proof = Rehash(repo, progress) if rehash and not dry_run else None
         for job in work:
             refuse_hopeless(repo, job.path, has_pointer=job.pointer is not None)
         for job in list(work):
@@ -101,13 +104,9 @@ def add(
                 workers=workers,
                 progress=progress,
             )
-            if (
-                update_all
-                and job.view.standing in ("behind", "missing", "clean")
-                and not _must_store(repo, job.view)
-            ):
-                if job.view.standing != "clean":
-                    result.skipped.append((job.path, job.view.standing))
+            if proof is not None and job.view.scan.exists:
+                proof.check(job.view)
+            if update_all and _is_left_alone(repo, job.view, result):
                 work.remove(job)
         _plan(repo, [job.view for job in work if job.view is not None], progress)
         if not dry_run:
@@ -118,6 +117,8 @@ def add(
                 result.datasets.append(_foreseen(job))
             else:
                 result.datasets.append(_add_one(repo, job, result, workers=workers, progress=progress))
+        if proof is not None:
+            proof.finish()
         if result.git_add:
             result.git_add = list(dict.fromkeys(result.git_add))
         if stage and repo.git is not None and result.git_add:
@@ -182,8 +183,8 @@ def _look(
     progress: Progress,
 ) -> View:
     """Scan the dataset, and refuse what must not be recorded. Hashes only where a pointer stands to be compared."""
-    if job.pointer is None:
-        scan = scan_workspace(repo, job.path, rehash=rehash, when_many=workers.start)
+    if job.pointer is None and not rehash:
+        scan = scan_workspace(repo, job.path, when_many=workers.start)
         view = View(job.path, None, repo.read_state(job.path), scan)
     else:
         view = examine(repo, job.path, job.pointer, jobs=workers.jobs, progress=progress, rehash=rehash)
@@ -201,6 +202,15 @@ def _look(
     if view.pointer is not None and not force:
         _refuse_moved(repo, view, update_all=update_all)
     return view
+
+
+def _is_left_alone(repo: Repo, view: View, result: AddResult) -> bool:
+    """Whether ``-u`` has nothing to do with a dataset; it is told of those that need a checkout instead."""
+    if view.standing not in ("behind", "missing", "clean") or _must_store(repo, view):
+        return False
+    if view.standing != "clean":
+        result.skipped.append((view.path, view.standing))
+    return True
 
 
 def _must_store(repo: Repo, view: View) -> bool:

@@ -20,12 +20,16 @@ _PIECE = 8 << 20
 
 @dataclass(slots=True)
 class CheckedPack:
-    """One pack: ``name`` is the raw xxh128 in its file name; ``message`` is empty where the pack is sound."""
+    """One pack: ``name`` is the raw xxh128 in its file name, which its bytes have if it is ``intact``.
+
+    ``message`` is empty where the pack is sound.
+    """
 
     name: bytes | None = None
     algorithm: str = ""
     entries: int = 0
     message: str = ""
+    intact: bool = False
     damaged: list[bytes] = field(default_factory=list)
 
 
@@ -38,7 +42,8 @@ def check_pack(backend: Backend, path: str) -> CheckedPack:
         checked.message = error.message
         return checked
     data = backend.read(path)
-    if xxhash.xxh3_128_digest(data) != checked.name:
+    checked.intact = xxhash.xxh3_128_digest(data) == checked.name
+    if not checked.intact:
         checked.message = "is not what its name says"
     try:
         start, length, digest = decode_pack_tail(data[-TAIL_BYTES:], len(data))

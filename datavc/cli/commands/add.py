@@ -21,7 +21,9 @@ def add(
     update: Annotated[bool, typer.Option("-u", "--update", help="Add every modified dataset")] = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Record over a pointer that moved")] = False,
     stage: Annotated[bool, typer.Option("--stage", help="Run the git add line too")] = False,
-    rehash: Annotated[bool, typer.Option("--rehash", help="Read every file, trust no time stamp")] = False,
+    rehash: Annotated[
+        bool, typer.Option("--rehash", help="Trust nothing: read files and cache, mend the cache")
+    ] = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datavc.cli.options import Json
-from datavc.cli.render import print_json, show_path, talk
+from datavc.cli.render import next_command, print_json, show_path, talk
 from datavc.cli.session import current
 from datavc.formats.amounts import count, human_size
 
@@ -26,7 +26,8 @@ def fsck(json: Json = False) -> int | None:
     from datavc.repo import Repo
 
     session = current()
-    result = check(Repo.find(session.folder), progress=session.progress)
+    repo = Repo.find(session.folder)
+    result = check(repo, progress=session.progress)
     if json:
         print_json(result)
     else:
@@ -38,4 +39,7 @@ def fsck(json: Json = False) -> int | None:
             f"{count(result.versions, 'version')} checked: "
             + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
         )
+        if result.problems:
+            datasets = sorted({problem.dataset for problem in result.problems if problem.dataset is not None})
+            next_command(f"datavc add --rehash {repo.typed(*datasets) or 'PATH'}, where the data is whole")
     return _CORRUPT if result.problems else None

@@ -1,0 +1,267 @@
+"""Mending a cache: what is damaged is put aside, once what is sound in it was stored anew. Nothing is deleted.
+
+Order: sound entries into new packs; pack indexes that name these instead; then the old indexes and the damaged packs go
+into ``quarantine/``. Killed in between, the damage is still there to be found. Roots that named the old indexes prove
+nothing from then on; :meth:`Mender.finish` gives them the new ones, if by then all that was lost is here again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import xxhash
+
+from datavc.errors import DatavcError, MalformedError, StoredFileNotFound
+from datavc.formats.header import HEADER_BYTES
+from datavc.formats.pack import (
+    DATA,
+    LIST,
+    META,
+    TAIL_BYTES,
+    PackFooter,
+    decode_pack_footer,
+    decode_pack_header,
+    decode_pack_tail,
+)
+from datavc.formats.root import Root
+from datavc.store import layout
+from datavc.store.cache import Cache
+from datavc.store.check import check_blob, check_pack
+from datavc.store.index import IndexBuilder, Location, ObjectIndex
+from datavc.store.packstream import PackStream
+from datavc.store.packwriter import SealedPack
+from datavc.store.reader import ObjectReader
+from datavc.store.roots import MAX_INDEXES, list_roots, write_root
+
+Warn = Callable[[str], None]
+
+
+class Mender:
+    """Mends what of ``cache`` some objects depend on. ``warn`` is told each stored file that is put aside, and why."""
+
+    def __init__(self, cache: Cache, warn: Warn) -> None:
+        self._cache = cache
+        self._backend = cache.backend
+        self._warn = warn
+        self._sound: set[bytes] = set()
+        self._checked_indexes: set[str] = set()
+        self._replaced: set[str] = set()
+        self._new: list[str] = []
+        self._lost: set[bytes] = set()
+
+    def mend(self, wanted: set[bytes]) -> None:
+        """Read every stored file that one of the objects ``wanted`` may be taken from, and put aside what is damaged.
+
+        Raises:
+            StorageError: the cache cannot be read or written.
+        """
+        damaged_indexes = self._damaged_indexes()
+        indexes = {
+            name: ObjectIndex(self._backend, self._cache.algorithm, [name], look=False)
+            for name in self._cache.index_names()
+            if name not in damaged_indexes
+        }
+        orphans = self._orphans(indexes) if damaged_indexes else set()
+        damaged = self._damaged_packs(self._packs_of(wanted, indexes) | orphans)
+        if damaged or damaged_indexes:
+            affected = {
+                name: index for name, index in indexes.items() if not damaged.isdisjoint(index.packs())
+            }
+            self._rewrite(affected, damaged, orphans - damaged, indexes)
+            for name in (*affected, *damaged_indexes):
+                self._replaced.add(name)
+                self._put_aside(layout.index_path(name))
+            for pack in damaged:
+                self._put_aside(layout.pack_path(pack))
+        for digest in wanted:
+            self._check_blob(digest)
+
+    def finish(self) -> None:
+        """Put unreadable roots aside; give those whose indexes were replaced the new ones, unless something is lost."""
+        index = ObjectIndex(self._backend, self._cache.algorithm, self._cache.index_names())
+        found = index.find_many(self._lost)
+        new = list(self._new)
+        if found:
+            builder, sizes = IndexBuilder(self._cache.algorithm), index.packs()
+            for digest, location in found.items():
+                builder.add(digest, location, sizes[location[0]])
+            new += builder.publish(self._backend)
+        for name, root in list_roots(self._backend):
+            if root is None:
+                self._warn(f"warning: {name} cannot be read, and proves nothing")
+                self._put_aside(name)
+            elif len(found) == len(self._lost) and not self._replaced.isdisjoint(root.indexes):
+                self._renew(root, new)
+
+    def _renew(self, root: Root, new: list[str]) -> None:
+        names = tuple(dict.fromkeys([*(n for n in root.indexes if n not in self._replaced), *new]))
+        if len(names) <= MAX_INDEXES:
+            write_root(self._backend, replace(root, indexes=names))
+
+    # What is damaged
+
+    def _damaged_indexes(self) -> list[str]:
+        damaged = []
+        for name in self._cache.index_names():
+            if name in self._checked_indexes:
+                continue
+            path = layout.index_path(name)
+            if xxhash.xxh3_128_digest(self._backend.read(path)) != layout.sealed_raw(name):
+                self._warn(f"warning: {path} is not what its name says: it is made again from the packs")
+                damaged.append(name)
+            self._checked_indexes.add(name)
+        return damaged
+
+    def _orphans(self, indexes: dict[str, ObjectIndex]) -> set[bytes]:
+        """The packs that no sound pack index names."""
+        named = {pack for index in indexes.values() for pack in index.packs()}
+        stored = (file.name.rpartition("/")[2] for file in self._backend.list(layout.PACKS))
+        return {raw for raw in map(_raw_name, stored) if raw is not None and raw not in named}
+
+    def _packs_of(self, wanted: set[bytes], indexes: dict[str, ObjectIndex]) -> set[bytes]:
+        """Every pack in which one of the objects, or of their chunks, is said to lie, there or not."""
+        reader = self._reader(list(indexes))
+        packs, pending = set(), wanted
+        while pending:
+            chunks: set[bytes] = set()
+            for index in indexes.values():
+                for digest, location in index.find_many(pending).items():
+                    packs.add(location[0])
+                    if location[4] & LIST:
+                        try:
+                            for listed in reader.levels(digest, location):
+                                chunks.update(listed.digests)
+                        except DatavcError:
+                            # Nobody knows which chunks it had.
+                            return {pack for index in indexes.values() for pack in index.packs()}
+            pending = chunks - wanted
+            wanted = wanted | chunks
+        return packs
+
+    def _damaged_packs(self, packs: set[bytes]) -> set[bytes]:
+        damaged = set()
+        for pack in sorted(packs - self._sound):
+            path = layout.pack_path(pack)
+            try:
+                checked = check_pack(self._backend, path)
+                # A pack that is as it was written, in a format that this version does not know, is not damaged.
+                message = checked.message if checked.damaged or not checked.intact else ""
+            except StoredFileNotFound:
+                message = "is missing"
+            if message:
+                self._warn(
+                    f"warning: {path} {message}: what is sound in it is kept, the rest stored anew if it can be"
+                )
+                damaged.add(pack)
+            else:
+                self._sound.add(pack)
+        return damaged
+
+    def _check_blob(self, digest: bytes) -> None:
+        path = layout.blob_path(self._cache.algorithm, digest)
+        try:
+            size = self._backend.head(path).size
+        except StoredFileNotFound:
+            return
+        if check_blob(self._backend, path, size) is not None:
+            self._warn(f"warning: {path} is not what its name says")
+            self._put_aside(path)
+
+    # What takes its place
+
+    def _rewrite(
+        self,
+        affected: dict[str, ObjectIndex],
+        damaged: set[bytes],
+        orphans: set[bytes],
+        indexes: dict[str, ObjectIndex],
+    ) -> None:
+        builder = IndexBuilder(self._cache.algorithm)
+        suspects: list[tuple[bytes, Location]] = []
+        for index in affected.values():
+            sizes = index.packs()
+            for digest, location in index.locations():
+                if location[0] in damaged:
+                    suspects.append((digest, location))
+                else:
+                    builder.add(digest, location, sizes[location[0]])
+        for pack in orphans:
+            self._index_orphan(builder, pack)
+        saved: set[bytes] = set()
+        with self._cache.scratch() as scratch:
+            streams = {
+                content: PackStream(
+                    self._backend, scratch, self._cache.algorithm, content, published=builder.add_pack
+                )
+                for content in (DATA, META)
+            }
+            try:
+                for digest, entry, location, content in self._sound_entries(suspects, list(indexes)):
+                    form, packed = location[4] & 1, location[4] >> 1
+                    streams[content].add_stored(digest, entry, location[3], form, packed)
+                    saved.add(digest)
+                for stream in streams.values():
+                    stream.close()
+            except BaseException:
+                for stream in streams.values():
+                    stream.abandon()
+                raise
+        self._lost |= {digest for digest, _ in suspects} - saved
+        self._new += builder.publish(self._backend)
+
+    def _index_orphan(self, builder: IndexBuilder, pack: bytes) -> None:
+        data = self._backend.read(layout.pack_path(pack))
+        start, length, digest = decode_pack_tail(data[-TAIL_BYTES:], len(data))
+        footer: PackFooter = decode_pack_footer(
+            data[:HEADER_BYTES], data[start : start + length], digest, start
+        )
+        if footer.algorithm == self._cache.algorithm:
+            builder.add_pack(SealedPack(pack, len(data), Path(), footer))
+
+    def _sound_entries(
+        self, suspects: list[tuple[bytes, Location]], names: list[str]
+    ) -> Iterator[tuple[bytes, bytes, Location, int]]:
+        """Those entries of damaged packs that are what their digest says, with the kind of content they lie among."""
+        reader = self._reader(names)
+        contents: dict[bytes, int] = {}
+        for digest, location in sorted(suspects, key=lambda item: item[1][:2]):
+            pack, offset, stored, *_ = location
+            path = layout.pack_path(pack)
+            try:
+                if location[4] & LIST:
+                    # The digest is that of the whole, so the list is judged by what its chunks come to.
+                    for _ in reader.stream(digest):
+                        pass
+                else:
+                    reader.read_whole(digest, location)
+                entry = self._backend.read(path, offset, stored)
+            except DatavcError:
+                continue
+            if pack not in contents:
+                contents[pack] = self._content_of(path)
+            yield digest, entry, location, contents[pack]
+
+    def _content_of(self, path: str) -> int:
+        try:
+            return decode_pack_header(self._backend.read(path, 0, HEADER_BYTES))[1]
+        except MalformedError:
+            return DATA
+
+    def _reader(self, names: list[str]) -> ObjectReader:
+        index = ObjectIndex(self._backend, self._cache.algorithm, names, look=False)
+        return ObjectReader(self._backend, self._cache.algorithm, index.find)
+
+    def _put_aside(self, name: str) -> None:
+        try:
+            self._backend.put_aside(name)
+        except FileNotFoundError:
+            pass
+
+
+def _raw_name(name: str) -> bytes | None:
+    try:
+        return layout.sealed_raw(name)
+    except MalformedError:
+        return None
