@@ -28,14 +28,19 @@ class Session:
     progress: Progress = SILENT
 
     def absolute(self, path: str) -> bytes:
-        """``path`` as the user typed it, made absolute: ``.`` and ``..`` are resolved, symbolic links are not.
+        """``path`` as the user typed it, made absolute: the folders above it are real ones, itself may be a symbolic link.
+
+        So what a path through a symbolic link names is judged by where it is, as any other program would find it.
 
         Raises:
             UsageError: the path is empty.
         """
         if not path:
             raise UsageError("an empty string is not a path", "for the whole folder, type .")
-        return os.fsencode(os.path.normpath(self.folder / path))
+        folder, name = os.path.split(os.path.join(self.folder, path))
+        if name in ("", ".", ".."):
+            return os.fsencode(os.path.realpath(os.path.join(folder, name)))
+        return os.fsencode(os.path.join(os.path.realpath(folder), name))
 
     def absolutes(self, paths: Iterable[str] | None) -> list[bytes]:
         """All of ``paths`` made absolute; none stays none."""
