@@ -69,7 +69,7 @@ def _overview() -> Iterator[str]:
         for command in table.COMMANDS.values():
             if command.group == group:
                 summary = command.summary[:1].lower() + command.summary[1:]
-                yield f"- [`{command.name}`](#datavc-{command.name}): {summary}"
+                yield f"- [`{command.name}`](#datavc-{command.name.replace(' ', '-')}): {summary}"
         yield ""
 
 

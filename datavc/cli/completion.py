@@ -7,7 +7,7 @@ The scripts hold all that they need: pressing Tab starts no Python. Where a data
 from __future__ import annotations
 
 from datavc.cli.arguments import COLOR_CHOICES
-from datavc.cli.table import ALIASES, COMMANDS, PATHS, Command
+from datavc.cli.table import ALIASES, COMMANDS, FAMILIES, PATHS, Command, family
 
 SHELLS = ("bash", "zsh", "fish")
 _GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " -h --help"
@@ -20,6 +20,21 @@ def script(shell: str) -> str:
 
 def _names(command: Command) -> list[str]:
     return [command.name, *(alias for alias, name in ALIASES.items() if name == command.name)]
+
+
+def _first_words() -> list[tuple[str, str]]:
+    """What may stand first, with a summary: commands, their aliases, and in the place of a family's first its name."""
+    words = {}
+    for command in COMMANDS.values():
+        first = command.name.partition(" ")[0]
+        for name in [first] if first in FAMILIES else _names(command):
+            words[name] = FAMILIES.get(name, command.summary)
+    return list(words.items())
+
+
+def _verbs(word: str) -> list[str]:
+    """The second words of a family's commands."""
+    return [command.name.partition(" ")[2] for command in family(word)]
 
 
 def _options(spec: str) -> list[tuple[str, bool, list[str]]]:
@@ -50,10 +65,22 @@ def _value_cases(style: str) -> str:
 
 
 def _command_cases(assignment: str) -> str:
-    return "\n".join(
-        f"        {'|'.join(_names(command))}) {assignment.format(*_spelled(command))} ;;"
-        for command in COMMANDS.values()
-    )
+    cases = {
+        "|".join(f'"{name}"' for name in _names(command)): _spelled(command) for command in COMMANDS.values()
+    }
+    cases |= {word: ("", "words", " ".join(_verbs(word))) for word in FAMILIES}
+    return "\n".join(f"        {names}) {assignment.format(*spelled)} ;;" for names, spelled in cases.items())
+
+
+def _find_verb(word: str) -> str:
+    """The branch of a ``case`` that takes ``word`` as the verb, or as the second word of one."""
+    families = "|".join(FAMILIES)
+    return f"""*)
+                case "$verb" in
+                    "") verb={word} ;;
+                    {families}) verb="$verb "{word} ;;
+                esac
+                ;;"""
 
 
 def _spelled(command: Command) -> tuple[str, str, str]:
@@ -85,7 +112,7 @@ _datavc_folders() {
 
 
 def _bash() -> str:
-    everything = " ".join(name for command in COMMANDS.values() for name in _names(command))
+    everything = " ".join(name for name, _ in _first_words())
     start = " ".join(option for option, _, _ in _options(_GLOBAL)) + " --version"
     return f"""\
 # datavc completion for bash. Put this into ~/.bashrc:  eval "$(datavc completion bash)"
@@ -105,7 +132,7 @@ _datavc() {{
             --) dashes=1 ;;
             -C|-j|--jobs|--color) ((i++)) ;;
             -*) ;;
-            *) [[ -n $verb ]] || verb="${{COMP_WORDS[i]}}" ;;
+            {_find_verb('"${COMP_WORDS[i]}"')}
         esac
     done
     if [[ -z $dashes ]]; then
@@ -154,11 +181,7 @@ _datavc_paths() {
 
 
 def _zsh() -> str:
-    described = "\n".join(
-        f"        {_zsh_quote(f'{name}:{command.summary}')}"
-        for command in COMMANDS.values()
-        for name in _names(command)
-    )
+    described = "\n".join(f"        {_zsh_quote(f'{name}:{summary}')}" for name, summary in _first_words())
     start = " ".join(option for option, _, _ in _options(_GLOBAL)) + " --version"
     return f"""\
 #compdef datavc
@@ -174,7 +197,7 @@ _datavc() {{
             --) dashes=1 ;;
             -C|-j|--jobs|--color) ((i++)) ;;
             -*) ;;
-            *) [[ -n $verb ]] || verb="${{words[i]}}" ;;
+            {_find_verb('"${words[i]}"')}
         esac
     done
     if [[ -z $dashes ]]; then
@@ -227,11 +250,20 @@ def _fish() -> str:
         "complete -c datavc -n __fish_use_subcommand -a help",
     ]
     lines += [f"complete -c datavc {words}" for words in _fish_options(_GLOBAL)]
+    for name, summary in _first_words():
+        lines.append(f"complete -c datavc -n __fish_use_subcommand -a {name} -d {_fish_quote(summary)}")
     for command in COMMANDS.values():
-        names = " ".join(_names(command))
-        summary = command.summary.replace("'", "\\'")
-        lines.append(f"complete -c datavc -n __fish_use_subcommand -a '{names}' -d '{summary}'")
-        seen = f"complete -c datavc -n '__fish_seen_subcommand_from {names}'"
+        first, _, second = command.name.partition(" ")
+        condition = f"__fish_seen_subcommand_from {' '.join(_names(command))}"
+        if second:
+            before = f"__fish_seen_subcommand_from {first}"
+            verbs = " ".join(_verbs(first))
+            waiting = f"{before}; and not __fish_seen_subcommand_from {verbs}"
+            lines.append(f"complete -c datavc -n '{waiting}' -a {second} -d {_fish_quote(command.summary)}")
+            condition = f"{before}; and __fish_seen_subcommand_from {second}"
+        elif any(command.name in _verbs(word) for word in FAMILIES):
+            condition += f"; and not __fish_seen_subcommand_from {' '.join(FAMILIES)}"
+        seen = f"complete -c datavc -n '{condition}'"
         lines += [f"{seen} {words}" for words in _fish_options(command.options)]
         if command.arguments == PATHS:
             lines.append(f"{seen} -F -a '(__datavc_pointers)'")
@@ -250,6 +282,10 @@ def _fish_options(spec: str) -> list[str]:
             spelled += f" -x -a '{' '.join(values)}'"
         lines.append(spelled)
     return lines
+
+
+def _fish_quote(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
 
 
 def _zsh_quote(text: str) -> str:

@@ -35,8 +35,8 @@ def _run(words: list[str], teller: Teller) -> int | None:
         say(table.overview())
         return USAGE
     if words[0] == "help" and len(words) > 1:
-        words = [words[1], "--help"]
-    verb, *arguments = words
+        words = [*words[1 : 3 if words[1] in table.FAMILIES else 2], "--help"]
+    verb, arguments = table.take(words)
     if verb in ("-h", "--help", "help"):
         print(table.overview())
         return None
@@ -45,6 +45,12 @@ def _run(words: list[str], teller: Teller) -> int | None:
 
         print(f"datavc {__version__}")
         return None
+    if verb in table.FAMILIES:
+        if arguments[:1] in (["-h"], ["--help"]):
+            print(table.family_overview(verb))
+            return None
+        say(table.family_overview(verb))
+        return USAGE
     command = table.find(verb)
     if command is None:
         raise _unknown(verb)

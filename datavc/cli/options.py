@@ -32,3 +32,13 @@ Revs = Annotated[
 AllBranches = Annotated[bool, typer.Option("--all-branches", help="Take the pointers of all branches")]
 AllTags = Annotated[bool, typer.Option("--all-tags", help="Take the pointers of all tags")]
 Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Hold at most so much at once")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask")]
+OneRemote = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The remote")]
+Endpoint = Annotated[
+    str | None, typer.Option("--endpoint", metavar="URL", show_default=False, help="S3: the server")
+]
+Region = Annotated[str | None, typer.Option("--region", metavar="NAME", show_default=False, help="S3")]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", show_default=False, help="S3: whose credentials; kept local"),
+]

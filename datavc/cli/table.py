@@ -18,7 +18,7 @@ NOTHING = ""
 
 
 class Command:
-    """One verb.
+    """One verb, or a word of FAMILIES and a verb of that family (``remote add``).
 
     ``options`` are separated by spaces; one that takes a value ends in ``=``, with the values to choose from, if there
     are any, after it, separated by bars. ``arguments`` is PATHS, NOTHING, or words separated by bars. ``plain``
@@ -52,7 +52,7 @@ class Command:
 
     @property
     def function(self) -> str:
-        return self.name.replace("-", "_")
+        return self.name.replace("-", "_").replace(" ", "_")
 
 
 COMMANDS = {
@@ -91,7 +91,44 @@ COMMANDS = {
             "push",
             SHARE,
             "Send datasets to a remote",
-            "-r= --remote= --rev= --all-branches --all-tags --check -n --dry-run --memory= --json",
+            "-r= --remote= --rev= --all-branches --all-tags --check -n --dry-run --memory= -y --yes --json",
+        ),
+        Command(
+            "fetch",
+            SHARE,
+            "Get datasets from a remote into the cache",
+            "-r= --remote= --rev= --all-branches --all-tags --trees -n --dry-run --memory= --json",
+        ),
+        Command(
+            "pull",
+            SHARE,
+            "Get datasets from a remote, and check them out",
+            "-r= --remote= -f --force -n --dry-run --memory= --json",
+        ),
+        Command(
+            "remote add",
+            SHARE,
+            "Name a place to keep datasets in, and try it",
+            "--default --read-only --no-probe --local "
+            "--endpoint= --region= --profile= --path-style=true|false --anonymous",
+            NOTHING,
+        ),
+        Command("remote list", SHARE, "List the remotes", "--json", NOTHING),
+        Command("remote remove", SHARE, "Forget a remote; nothing there is deleted", "", NOTHING),
+        Command("remote rename", SHARE, "Give a remote another name", "", NOTHING),
+        Command(
+            "remote set-url",
+            SHARE,
+            "Give a remote another address",
+            "--endpoint= --region= --profile=",
+            NOTHING,
+        ),
+        Command("remote probe", SHARE, "Find out what a remote can be relied on for", "--json", NOTHING),
+        Command(
+            "remote status",
+            SHARE,
+            "Say which datasets are complete on which remote",
+            "-r= --remote= --json --exit-code",
         ),
         Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
         Command("du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --json"),
@@ -106,6 +143,9 @@ COMMANDS = {
         ),
     )
 }
+
+# First words that are no commands alone.
+FAMILIES = {"remote": "Say where datasets are kept"}
 
 ALIASES = {"rm": "remove", "mv": "move"}
 
@@ -128,12 +168,35 @@ def find(word: str) -> Command | None:
     return COMMANDS.get(ALIASES.get(word, word))
 
 
+def family(word: str) -> list[Command]:
+    """The commands whose first word it is, if it is the name of a family."""
+    if word not in FAMILIES:
+        return []
+    return [command for command in COMMANDS.values() if command.name.startswith(f"{word} ")]
+
+
+def take(words: list[str]) -> tuple[str, list[str]]:
+    """The name of the command that ``words`` begin with, which may be one that there is not, and its arguments."""
+    if words[0] in FAMILIES and len(words) > 1 and not words[1].startswith("-"):
+        return f"{words[0]} {words[1]}", words[2:]
+    return words[0], words[1:]
+
+
 def nearest(word: str) -> str | None:
     """The name that was most likely meant by ``word``, if any is near."""
     from difflib import get_close_matches
 
     matches = get_close_matches(word, [*COMMANDS, *ALIASES], n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def family_overview(word: str) -> str:
+    """What ``datavc remote --help`` prints."""
+    usage = USAGE.replace("COMMAND", f"{word} COMMAND")
+    lines = [usage, "", f"{FAMILIES[word]}.", ""]
+    lines += [f"  {command.name:<16}{command.summary}" for command in family(word)]
+    lines += ["", f"'datavc {word} COMMAND --help' explains one command, with examples."]
+    return "\n".join(lines)
 
 
 def overview() -> str:

@@ -36,13 +36,22 @@ def paint(text: str, style: str, *, colour: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` with what a terminal would obey, or cannot show, escaped; line ends stay."""
+    """``text`` with what a terminal would obey, or cannot show, escaped, and no secrets in it; line ends stay."""
+    text = _without_secrets(text)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(text: str) -> None:
-    """Print one line of talk to standard error; without one, to nobody."""
+    """Print one line of talk, in which secrets are left out, to standard error; without one, to nobody."""
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        print(_without_secrets(text), file=sys.stderr, flush=True)
+
+
+def _without_secrets(text: str) -> str:
+    if "=" not in text and "@" not in text:
+        return text
+    from datavc.formats.secrets import redact
+
+    return redact(text)

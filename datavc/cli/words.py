@@ -180,5 +180,5 @@ def _send_to_nowhere(number: int) -> None:
 def _print_traceback() -> None:
     import traceback
 
-    if sys.stderr is not None:
-        traceback.print_exc()
+    # Through the one place that leaves secrets out: messages of libraries may have URLs with signatures in them.
+    say(traceback.format_exc().rstrip())

@@ -293,29 +293,66 @@ def edit_config(text: str, key: str, value: Any | None) -> str:
     """``text`` with ``key`` set to ``value``, or removed where that is None; comments and order stay.
 
     Raises:
-        UsageError: the key is no dotted name, or lies in something that is no table.
+        UsageError: the key is no dotted name, lies in something that is no table, or in tables that are written so that
+            tomlkit cannot change them.
     """
-    import tomlkit
-    from tomlkit.items import Table
+    from tomlkit.exceptions import TOMLKitError
 
     if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", key):
         raise UsageError(f"{key!r} is no key of the configuration")
+    try:
+        edited = _edited(text, key.split("."), list(value) if isinstance(value, tuple) else value)
+    except UsageError:
+        raise
+    except (ValueError, TOMLKitError):
+        edited = ""
+    _check_edit(text, edited, key, value)
+    return edited
+
+
+def _edited(text: str, keys: Sequence[str], value: Any | None) -> str:
+    import tomlkit
+    from tomlkit.container import OutOfOrderTableProxy
+    from tomlkit.items import AbstractTable
+
     document = tomlkit.parse(text)
-    *tables, last = key.split(".")
+    *tables, last = keys
     place: Any = document
     for name in tables:
         if name not in place:
             if value is None:
                 return text
-            place[name] = tomlkit.table(is_super_table=False)
+            place[name] = tomlkit.table()
         place = place[name]
-        if not isinstance(place, Table):
-            raise UsageError(f"{name} in {key} is a value, not a table")
+        if not isinstance(place, AbstractTable | OutOfOrderTableProxy):
+            raise UsageError(f"{name} in {'.'.join(keys)} is a value, not a table")
     if value is None:
         place.pop(last, None)
     else:
-        place[last] = list(value) if isinstance(value, tuple) else value
+        place[last] = value
     return tomlkit.dumps(document)
+
+
+def _check_edit(before: str, after: str, key: str, value: Any | None) -> None:
+    """Nothing but ``key`` may have changed: some ways to write tables are beyond tomlkit. Raises UsageError."""
+    import tomllib
+
+    wanted = {
+        name: old
+        for name, old in flatten(tomllib.loads(before)).items()
+        if not f"{name}.".startswith(f"{key}.")
+    }
+    if value is not None:
+        wanted[key] = list(value) if isinstance(value, tuple) else value
+    try:
+        found = flatten(tomllib.loads(after))
+    except tomllib.TOMLDecodeError:
+        found = {}
+    if found != wanted:
+        raise UsageError(
+            f"{key} cannot be changed by datavc in a file that is written as this one is",
+            "edit it by hand",
+        )
 
 
 def _parsed(setting: Setting, value: Any, where: str) -> Any:

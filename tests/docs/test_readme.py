@@ -37,6 +37,6 @@ def test_the_commands_that_it_lists_are_those_that_exist():
     sentence = re.search(r"There is the local half: (.*?), over", README, re.DOTALL)
     assert sentence is not None
 
-    listed = set(re.findall(r"`([a-z-]+)`", sentence[1]))
+    listed = set(re.findall(r"`([a-z -]+)`", sentence[1]))
 
     assert listed == set(table.COMMANDS) - {"completion"}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs
+from datavc.cli.consent import let_write
+from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs, Yes
 from datavc.cli.render import next_command, print_json, show_path, talk
 from datavc.cli.session import current
 from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic, revisions
@@ -27,6 +28,7 @@ def push(
     ] = False,
     dry_run: DryRun = False,
     memory: Memory = "512MiB",
+    yes: Yes = False,
     json: Json = False,
 ) -> int | None:
     """Send datasets to a remote
@@ -47,8 +49,11 @@ def push(
     from datavc.repo import Repo
 
     session = current()
+    repo = Repo.find(session.folder)
+    if not dry_run:
+        let_write(repo, remote, yes=yes)
     result = send(
-        Repo.find(session.folder),
+        repo,
         session.absolutes(paths),
         remote=remote,
         revisions=revisions(rev, all_branches=all_branches, all_tags=all_tags),

@@ -14,6 +14,7 @@ import xxhash
 
 from datavc.backends.base import Backend
 from datavc.backends.findings import Findings
+from datavc.backends.opening import open_backend
 from datavc.backends.wrapping import WrappingBackend
 from datavc.durable import storage_errors, write_durably
 from datavc.errors import OutOfSpace, StorageError, TransientError
@@ -24,6 +25,21 @@ from datavc.repo import Repo
 GOOD_FOR_SECONDS = 30 * 86_400
 # What holds for every server that lets strangers in at all, so that it need not have been tried of late.
 _LASTING = "sha256"
+
+
+def try_place(repo: Repo, remote: RemoteSettings) -> Findings:
+    """Probe the place of a remote, which need not be configured yet, or be believed in what was found before.
+
+    Raises:
+        StorageError: nothing can be written there, so nothing was found out.
+    """
+    from datavc.backends.probing import probe
+
+    backend = open_backend(place_of(repo, remote), remote.settings, create=True)
+    try:
+        return probe(backend)
+    finally:
+        backend.close()
 
 
 def read_findings(repo: Repo, remote: RemoteSettings) -> Findings | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -60,6 +61,16 @@ def suspect(repo: Repo, remote: str, dataset: bytes, packs: Iterable[bytes]) -> 
     known.update(packs)
     if len(known) > before or not before:
         write_notes(repo, remote, notes)
+
+
+def move_notes(repo: Repo, old: str, new: str | None) -> None:
+    """After a remote was renamed; with None its notes are forgotten: it is gone or somewhere else. Raises StorageError."""
+    file = _path(repo, old)
+    with storage_errors(file), contextlib.suppress(FileNotFoundError):
+        if new is None:
+            file.unlink()
+        else:
+            file.replace(_path(repo, new))
 
 
 def _path(repo: Repo, remote: str) -> Path:

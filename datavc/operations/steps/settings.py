@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import MalformedError
-from datavc.formats.config import check_value, edit_config, read_config, setting_of
+from datavc.formats.config import MAX_CONFIG_BYTES, check_value, edit_config, read_config, setting_of
+from datavc.formats.toml import read_toml
 from datavc.repo import CONFIG_NAME, Repo, user_config_path
 
 _PRIVATE = 0o600
@@ -28,12 +28,8 @@ def change_settings(repo: Repo, changes: Mapping[str, Any], where: str) -> None:
     path = settings_path(repo, where)
     with storage_errors(path):
         before = path.read_bytes() if path.is_file() else b""
-    if before:
-        read_config(before, str(path))
-    try:
-        text = before.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedError(f"{path} is not valid TOML: {error}") from None
+    read_toml(before, str(path), MAX_CONFIG_BYTES)
+    text = before.decode()
     for key, value in changes.items():
         if value is not None:
             shown = path.name if where == "repo" else str(path)

@@ -1,0 +1,41 @@
+"""Addresses of stores as users type them, and as they are shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from datavc.backends.addresses import scheme_of
+from datavc.cli.session import current
+from datavc.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from datavc.repo import Repo
+
+
+def address(repo: Repo, url: str) -> str:
+    """``url`` as the configuration keeps it: a relative folder is typed as seen from here, and kept as seen from the root."""
+    if not url or scheme_of(url) or "::" in url or url.startswith(("/", "~")):
+        return url
+    return os.path.relpath(current().folder / url, repo.root)
+
+
+def s3_settings(
+    endpoint: str | None,
+    region: str | None,
+    profile: str | None,
+    path_style: str | None,
+    *,
+    anonymous: bool = False,
+) -> dict[str, str]:
+    """The settings of an S3 remote that were given."""
+    given = {"endpoint": endpoint, "region": region, "profile": profile, "path_style": path_style}
+    settings = {key: value for key, value in given.items() if value}
+    if anonymous:
+        settings["anonymous"] = "true"
+    return settings
+
+
+def show_address(url: str) -> str:
+    """A URL for people: nothing secret in it, and nothing that a terminal would obey."""
+    return printable(url)
