@@ -36,6 +36,9 @@ TREE = FileType(b"dvTR", 1, "tree")
 """The digest of every folder hangs on this encoding: its version changes with the encoding and for no other reason."""
 
 MAX_NAME_BYTES = 1024
+MAX_DEPTH = 1000
+"""Folders inside each other, below the dataset's own: what is deeper is neither added nor checked out."""
+
 MAX_TOTAL = 2**63 - 1
 """Sizes and counts of a whole tree fit a signed 64-bit integer, as in pointers."""
 

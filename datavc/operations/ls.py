@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
-from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
+from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, Entry
 from datavc.operations.listing import datasets_in, find_digest, find_entry
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.repo import Repo
@@ -62,12 +63,20 @@ def _rows(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: b
 
 
 def _walk(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: bool) -> Iterator[ListedEntry]:
-    prefix = path + b"/" if path else b""
-    for row in entries(trees.tree(entry.digest)):
-        if recursive and row.kind == FOLDER and row.count:
-            yield from _walk(repo, trees, prefix + row.name, row, recursive)
+    pending = [(path, entries(trees.tree(entry.digest)))]
+    while pending:
+        folder, rest = pending[-1]
+        row = next(rest, None)
+        if row is None:
+            pending.pop()
+            continue
+        inner = folder + b"/" + row.name if folder else row.name
+        if not (recursive and row.kind == FOLDER and row.count):
+            yield _row(repo, inner, row)
+        elif len(pending) > MAX_DEPTH:
+            raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep")
         else:
-            yield _row(repo, prefix + row.name, row)
+            pending.append((inner, entries(trees.checked(row))))
 
 
 def _row(repo: Repo, path: bytes, entry: Entry) -> ListedEntry:

@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from datavc.formats.digest import ALGORITHMS
-from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK
+from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
 from datavc.workspace.listing import Folder, Scan, empty_folder
 from datavc.workspace.safepath import RESERVED_PREFIX, first_refused, refused_name
 from datavc.workspace.statcache import FolderRow
@@ -62,6 +62,10 @@ def scan_dataset(
     unknown = 0
     while pending:
         folder_path = pending.pop()
+        if folder_path.count(b"/") - path.count(b"/") > MAX_DEPTH:
+            scan.problems.append((folder_path, f"lies more than {MAX_DEPTH} folders deep"))
+            scan.folders[folder_path] = empty_folder(folder_path)
+            continue
         folder = walker.walk(root_fd, folder_path, ignore)
         scan.folders[folder_path] = folder
         if when_many is not None and folder_path not in rows:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hostilenames import DOTDATAVC, DOTGIT, MISSHAPEN
 from hypothesis import example, given
 from hypothesis import strategies as st
 from loopfs import loop_filesystem
@@ -28,65 +29,6 @@ from datavc.workspace.safepath import (
     refused_name,
 )
 
-# Git's own cases (t/t1014, t7415, t9350; CVE-2014-9390, CVE-2019-1352, CVE-2019-1353), and what they suggest.
-DOTGIT = [
-    ".git",
-    ".GIT",
-    ".Git",
-    ".gIt",
-    ".git ",
-    ".git.",
-    ".git...",
-    ".git . .",
-    ".GIT. ",
-    "git~1",
-    "GIT~1",
-    "Git~1 ",
-    "GIT~1.",
-    "git~2",
-    ".git:",
-    ".git:stream",
-    ".git::$INDEX_ALLOCATION",
-    ".GIT::$index_allocation",
-    ".git. ::$INDEX_ALLOCATION",
-    "git~1::$INDEX_ALLOCATION",
-    ".git\\foo",
-    ".git\\",
-    ".git \\hooks\\post-checkout",
-    "GIT~1\\foo",
-    "a\\.git",
-    "a\\b\\.GiT\\config",
-    "\\.git",
-    ".g\u200cit",
-    ".gi\u200dt",
-    "\u200e.git",
-    ".git\u200f",
-    ".\u202agit",
-    ".g\u202eit",
-    ".gi\u206at",
-    ".\u206fgit",
-    "\ufeff.git",
-    ".\u200c\u200d\u200eG\ufeffIT",
-    ".g\u00adit",
-    ".gi\ufe0ft",
-    ".g\U000e0001it",
-    "\u200cgit~1",
-    ".git\u200c.",
-    "\uff0egit",
-    ".\uff47it",
-    "\u2024git",
-]
-DOTDATAVC = [
-    ".datavc",
-    ".DataVC",
-    ".datavc.",
-    ".datavc ",
-    ".datavc::$INDEX_ALLOCATION",
-    "DATAVC~1",
-    "x\\.datavc\\y",
-    ".data\u200cvc",
-]
-MISSHAPEN = [b"", b".", b"..", b"/", b"a/b", b"/etc", b"../x", b"a\0", b"\0", b"x" * 256]
 REFUSED = (
     [name.encode() for name in DOTGIT + DOTDATAVC]
     + MISSHAPEN

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from datavc.errors import DatavcError, MalformedError
 from datavc.formats.paths import is_inside, show
-from datavc.formats.tree import FOLDER, Entry, Tree
+from datavc.formats.tree import FOLDER, MAX_DEPTH, Entry, Tree
 from datavc.operations.steps.trees import TreeSource, entries
 
-_MAX_DEPTH = 1000
 Parts = tuple[bytes, ...] | None
 
 
@@ -50,7 +49,7 @@ def walk_difference(
         return
     level: list[tuple[bytes, Entry | None, bytes, bytes | None]] = [(b"", None, target.top, old_top)]
     seen: set[tuple[bytes, bytes | None]] = set()
-    for _ in range(_MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 1):
         if obtain is not None:
             obtain(list(dict.fromkeys(digest for _, _, digest, _ in level)))
         below: list[tuple[bytes, Entry | None, bytes, bytes | None]] = []
@@ -66,7 +65,7 @@ def walk_difference(
         level = below
         if not level:
             return
-    raise MalformedError(f"folders are nested more than {_MAX_DEPTH} deep: {show(level[0][0])}")
+    raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep: {show(level[0][0])}")
 
 
 def fresh_entries(step: Step, parts: Parts = None) -> Iterator[Entry]:

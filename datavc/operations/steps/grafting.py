@@ -10,7 +10,7 @@ from datavc.formats.digest import Digest, hash_function
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import FOLDER, Entry, Tree, encode_tree
 from datavc.operations.steps.examine import View, base_trees
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.trees import TreeSource, deep_recursion, entries
 from datavc.repo import Repo
 from datavc.workspace.listing import Folder, Scan
 
@@ -85,9 +85,9 @@ def graft_trees(repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[by
     written: dict[bytes, bytes] = {}
     top = old.entry_at(b"", b"")
     for part in parts:
-        top = _grafted(
-            old, top, new.entry_at(part, part.rpartition(b"/")[2]), part.split(b"/"), written, repo.algorithm
-        )
+        inner = new.entry_at(part, part.rpartition(b"/")[2])
+        with deep_recursion():
+            top = _grafted(old, top, inner, part.split(b"/"), written, repo.algorithm)
         repo.stat_cache.write_trees(written)
     assert top is not None
     return Digest(repo.algorithm, top.digest), "folder"

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 
 from datavc.errors import MalformedError
 from datavc.formats.paths import is_inside, show
-from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, Entry, Tree
+from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, Entry, Tree
 from datavc.operations.steps.examine import View
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.trees import TreeSource, deep_recursion, entries
 from datavc.workspace.listing import Folder
 from datavc.workspace.readfile import Stat
 from datavc.workspace.safepath import casefold_collision
-
-_MAX_DEPTH = 1000
 
 
 @dataclass(slots=True)
@@ -99,7 +97,8 @@ class Planner:
         top = self._view.scan.top
         parent = FolderWork(self._view.path.rpartition(b"/")[0], False, False)
         recorded = [source.entry_at(b"", name) for source in self._recorded]
-        self._entry(parent, self._view.path, wanted, (top, 0) if top.names else None, recorded)
+        with deep_recursion():
+            self._entry(parent, self._view.path, wanted, (top, 0) if top.names else None, recorded)
         if parent.entries:
             self._plan.folders.insert(0, parent)
         return self._plan
@@ -145,8 +144,8 @@ class Planner:
         self, path: bytes, wanted: Entry | None, found: Folder | None, recorded: Sequence[Entry | None]
     ) -> None:
         """Plan the entries of one folder. Recursion is as deep as folders are nested: a thousand at most."""
-        if path.count(b"/") - self._view.path.count(b"/") > _MAX_DEPTH:
-            raise MalformedError(f"folders in {show(self._view.path)} are nested more than {_MAX_DEPTH} deep")
+        if path.count(b"/") - self._view.path.count(b"/") > MAX_DEPTH:
+            raise MalformedError(f"folders in {show(self._view.path)} are nested more than {MAX_DEPTH} deep")
         tree = self._tree(wanted, path)
         if found is None and tree is not None:
             self._new_folder(path, tree)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterator
 
 from datavc.errors import DatavcError, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.paths import show
-from datavc.formats.tree import FOLDER, KIND_NAMES, Entry, Tree, decode_tree
+from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, Entry, Tree, decode_tree
 from datavc.store.cache import Cache
 from datavc.workspace.safepath import first_refused
 from datavc.workspace.statcache import StatCache
 
 # A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold.
 _MAX_TREE_BYTES = 1 << 30
-_MAX_DEPTH = 1000
 
 
 class TreeSource:
@@ -119,8 +120,8 @@ class TreeSource:
             folder, name = pending.pop()
             tree = self.tree(name)
             yield folder, tree
-            if folder.count(b"/") > _MAX_DEPTH:
-                raise MalformedError(f"folders are nested more than {_MAX_DEPTH} deep")
+            if folder.count(b"/") >= MAX_DEPTH:
+                raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep")
             if FOLDER in tree.kinds:
                 prefix = folder + b"/" if folder else b""
                 inner = [entry for entry in entries(tree) if entry.kind == FOLDER]
@@ -139,6 +140,17 @@ class TreeSource:
     def known_digests(self) -> set[bytes]:
         """The digests of the trees that were read so far."""
         return set(self._trees)
+
+
+@contextlib.contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Let the block call itself three times for every folder on the way down: Python's own limit is 1000 calls in all."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + 3 * MAX_DEPTH)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def entries(tree: Tree) -> Iterator[Entry]:

@@ -1,0 +1,306 @@
+"""Pointers and trees from strangers, through the command line: nothing outside the dataset is ever written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostilenames import DOTDATAVC, DOTGIT, MISSHAPEN
+from planting import Planter
+from projects import Project
+
+from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
+from datavc.store import layout
+
+# Every command that reads the trees of a version.
+READING = [
+    ("checkout", "--force"),
+    ("checkout", "--dry-run"),
+    ("ls", "-r", "planted"),
+    ("du", "-d", "3", "planted"),
+    ("diff",),
+    ("status",),
+    ("fsck",),
+    ("checkout", "planted/folder"),
+    ("cat", "planted/folder/file"),
+]
+
+
+@pytest.fixture
+def planter(project: Project) -> Planter:
+    # What a hook or a configuration of git would run is there to be seen if it were written over.
+    project.write({".git/hooks/post-checkout": "mine"})
+    return Planter(project)
+
+
+def _outside(project: Project) -> dict:
+    """All that no checkout may touch: what is beside the project, git's folder, and what git tracks in it."""
+    tree = Project(project.root.parent).tree()
+    return {
+        path: found
+        for path, found in tree.items()
+        if not path.startswith((b"project/planted", b"project/.git/datavc", b"project/.git/index"))
+    }
+
+
+def _assert_refused(project: Project, *command: str, code: int | None = 12) -> str:
+    """The command ends with an error of ours (a bug of ours has exit code 1 and says so)."""
+    result = project.run(*command, code=None)
+    assert "bug in datavc" not in result.err, result.err[-2000:]
+    assert code is None or result.code == code, (command, result)
+    return result.out + result.err
+
+
+_BAD_NAMES = [name.encode() for name in (*DOTGIT, *DOTDATAVC)] + MISSHAPEN + [b".datavc-tmp-1f"]
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["at the top", "in a folder"])
+@pytest.mark.parametrize("kind", [FILE, SYMLINK, FOLDER], ids=["file", "symlink", "folder"])
+def test_no_name_of_a_tree_reaches_git_or_leaves_the_dataset(planter: Planter, kind: int, inner: bool):
+    project = planter.project
+    # A sample of the spellings for each kind and place; that all are refused shows tests/workspace/test_safepath.py.
+    names = _BAD_NAMES[kind + 3 * inner :: 6]
+    for number, name in enumerate(names):
+        content = planter.blob(b"#!/bin/sh\necho pwned\n")
+        hooks = planter.tree((b"hooks", EXECUTABLE, 21, 1, content))
+        row = (name, kind, 21, 1, hooks if kind == FOLDER else content)
+        top = planter.tree(row)
+        if inner:
+            top = planter.tree((b"folder", FOLDER, 21, 1, top))
+        planter.point(f"planted{number}", top, 21)
+    before = _outside(project)
+
+    for number, name in enumerate(names):
+        _assert_refused(project, "checkout", "--force", f"planted{number}")
+        assert not (project.root / f"planted{number}").exists(), name
+    assert _outside(project) == before
+
+
+def test_every_command_refuses_a_version_with_such_a_name(planter: Planter):
+    top = planter.tree((b".GIT", FILE, 1, 1, planter.blob(b"x")))
+    planter.point("planted", top, 1)
+    before = _outside(planter.project)
+
+    for command in READING:
+        said = _assert_refused(planter.project, *command, code=None)
+        assert ".GIT" in said or command[0] == "status", command
+    assert _outside(planter.project) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".GIT", ".git ", ".git.", "git~1", "git~1/hooks/post-checkout", ".g\u200cit", "\u200egit~1", ".git::$INDEX_ALLOCATION",
+     ".Git/config", "sub/.gIt/hooks", ".DATAVC", "datavc~1", "a\\.git\\config"],
+)  # fmt: skip
+def test_no_pointer_stands_for_what_some_file_system_takes_for_git(planter: Planter, path: str):
+    project = planter.project
+    planter.point(path, planter.blob(b"pwned"), 5, kind="file")
+    before = _outside(project)
+
+    for command in (("checkout", "--force"), ("status",), ("diff",), ("add", "-u"), ("fsck",)):
+        _assert_refused(project, *command, code=None)
+    said = _assert_refused(project, "checkout", "--force", code=None)
+    assert "stands for what no dataset may be" in said or "there are no datasets" in said
+    assert _outside(project) == before
+    assert not (project.root / path).exists()
+
+
+def test_a_pointer_that_a_symlink_leads_to_writes_nothing_at_its_other_end(planter: Planter):
+    project = planter.project
+    outside = project.root.parent / "outside"
+    outside.mkdir()
+    planter.point("real/planted", planter.blob(b"pwned"), 5, kind="file")
+    os.rename(project.root / "real/planted.datavc", outside / "planted.datavc")
+    (project.root / "folder").symlink_to(outside)
+
+    _assert_refused(project, "checkout", "--force", code=None)
+    _assert_refused(project, "checkout", "--force", "folder/planted", code=None)
+
+    assert sorted(os.listdir(outside)) == ["planted.datavc"]
+
+
+def _deep(planter: Planter, depth: int) -> bytes:
+    below = planter.tree((b"file", FILE, 4, 1, planter.blob(b"deep")))
+    for _ in range(depth):
+        below = planter.tree((b"folder", FOLDER, 4, 1, below))
+    return below
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_folders_nested_deeper_than_allowed_are_refused_by_every_command(planter: Planter, depth: int):
+    planter.point("planted", _deep(planter, depth), 4)
+    before = _outside(planter.project)
+
+    for command in READING:
+        said = _assert_refused(planter.project, *command, code=None)
+        assert "deep" in said or command[0] in ("status", "du", "checkout", "cat"), command
+    _assert_refused(planter.project, "checkout")
+    assert _outside(planter.project) == before
+    assert not (planter.project.root / "planted/folder/folder/folder").exists()
+
+
+def test_folders_as_deep_as_allowed_go_in_and_out_by_every_command(planter: Planter):
+    project = planter.project
+    planter.point("planted", _deep(planter, MAX_DEPTH), 4)
+    deepest = "planted/" + "folder/" * 500
+
+    project.run("ls", "-r", "planted")
+    project.run("checkout", "--dry-run")
+    project.run("fsck")
+    project.run("du", "-d", "3", "planted")
+    project.run("ls", deepest)
+
+
+@pytest.fixture
+def deep_project(project: Project) -> Iterator[Project]:
+    """Python's own rmtree, with which pytest cleans up, stops where folders are nested deeply."""
+    yield project
+    subprocess.run(["rm", "-rf", *project.root.parent.glob("away*"), project.root / "data"], check=True)
+
+
+def _make_deep(top: Path, depth: int) -> None:
+    """Folders called d inside each other, with a file in the last; no path is as long as all of them."""
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+# Python itself gives up at a thousand nested calls, of which a folder may need two.
+@pytest.mark.parametrize("depth", [520, pytest.param(MAX_DEPTH, marks=pytest.mark.slow)])
+def test_what_add_takes_checkout_gives_back_however_deep(deep_project: Project, depth: int):
+    project = deep_project
+    _make_deep(project.root / "data", depth)
+    project.run("add", "data")
+    pointer = project.read("data.datavc")
+    os.rename(project.root / "data", project.root.parent / "away")
+
+    assert project.run("ls", "-r", "data").out.count("d/") == depth
+    project.run("checkout")
+    assert '"states":["pointer not committed"]' in project.run("status", "--json").out
+    assert project.read("data.datavc") == pointer
+
+
+@pytest.mark.slow
+def test_a_part_that_lies_as_deep_as_allowed_is_grafted_into_another_version(deep_project: Project):
+    project = deep_project
+    _make_deep(project.root / "data", MAX_DEPTH)
+    project.write({"data/top": "one"})
+    project.run("add", "data")
+    project.commit("one")
+    project.write({"data/top": "two"})
+    project.run("add", "data")
+    project.git("checkout", "-q", "HEAD", "--", "data.datavc")
+
+    project.run("checkout", "data" + "/d" * MAX_DEPTH)
+
+    assert project.read("data/top") == b"two"
+    assert "behind" in project.run("status").out
+
+
+def test_deeper_than_checkout_goes_add_refuses(deep_project: Project):
+    project = deep_project
+    _make_deep(project.root / "data", MAX_DEPTH + 1)
+
+    said = project.run("add", "data", code=1)
+
+    assert f"more than {MAX_DEPTH} folders deep" in said.err
+    assert not (project.root / "data.datavc").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "files"), [(1, 1), (3, 1), (2, 0), (2, 2), (0, 1), (2**63 - 1, 1), (2, 2**63 - 1)]
+)
+def test_a_folder_of_another_size_or_count_than_its_tree_is_refused(planter: Planter, size: int, files: int):
+    inner = planter.tree((b"file", FILE, 2, 1, planter.blob(b"hi")))
+    planter.point("planted", planter.tree((b"folder", FOLDER, size, files, inner)), size, files)
+
+    for command in (("checkout",), ("fsck",), ("diff",)):
+        _assert_refused(planter.project, *command, code=12)
+    assert not (planter.project.root / "planted").exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("kind", [FILE, EXECUTABLE, SYMLINK], ids=["file", "executable", "symlink"])
+def test_a_file_of_another_size_than_its_tree_says_is_refused(planter: Planter, size: int, kind: int):
+    planter.point("planted", planter.tree((b"file", kind, size, 1, planter.blob(b"hi"))), size)
+
+    said = _assert_refused(planter.project, "checkout", code=None)
+
+    assert "says" in said or "needs" in said
+    assert not (planter.project.root / "planted").exists()
+
+
+@pytest.mark.parametrize(("size", "files"), [(1, 1), (2, 2), (3, 1), (2**62, 2**62), (2, 2**62)])
+def test_a_pointer_that_lies_about_its_folder_is_refused(planter: Planter, size: int, files: int):
+    top = planter.tree((b"file", FILE, 2, 1, planter.blob(b"hi")))
+    planter.point("planted", top, size, files)
+
+    _assert_refused(planter.project, "checkout", code=1)
+    assert not (planter.project.root / "planted").exists()
+
+
+@pytest.mark.parametrize("sizes", [(2**63, 0), (2**64 - 1, 1), (2**63 - 1, 1)])
+def test_sizes_that_no_disk_has_are_refused(planter: Planter, sizes: tuple[int, int]):
+    blob = planter.blob(b"hi")
+    top = planter.tree((b"a", FILE, sizes[0], 1, blob), (b"b", FILE, sizes[1], 1, blob))
+    planter.point("planted", top, 2, 2)
+
+    _assert_refused(planter.project, "checkout", code=12)
+
+
+def test_a_kind_that_is_another_kinds_object_is_refused(planter: Planter):
+    tree = planter.tree((b"file", FILE, 2, 1, planter.blob(b"hi")))
+    no_tree = planter.blob(b"no tree at all")
+    planter.point("planted", planter.tree((b"folder", FOLDER, 2, 1, no_tree)), 2)
+    _assert_refused(planter.project, "checkout")
+    planter.point("planted", no_tree, 2)
+    _assert_refused(planter.project, "checkout")
+    # A tree taken for a file is bytes like any other.
+    planter.point("planted", tree, len(planter.project.read("planted.datavc")), kind="file")
+    _assert_refused(planter.project, "checkout")
+    assert not (planter.project.root / "planted").exists()
+
+
+def test_a_film_where_a_tree_should_be_is_not_read_into_memory(planter: Planter, monkeypatch):
+    monkeypatch.setattr("datavc.operations.steps.trees._MAX_TREE_BYTES", 1 << 20)
+    project = planter.project
+    film = bytes(range(16))
+    path = project.root / ".git/datavc/cache" / layout.blob_path("xxh128", film)
+    path.parent.mkdir(parents=True)
+    with open(path, "wb") as file:
+        file.truncate(1 << 36)
+    planter.blob(b"")
+    planter.point("planted", film, 0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert "are allowed" in _assert_refused(project, "checkout")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000
+
+
+def test_a_symlink_may_point_anywhere_and_nothing_is_written_through_it(planter: Planter):
+    project = planter.project
+    outside = project.root.parent / "outside"
+    outside.mkdir()
+    target = os.fsencode(outside)
+    link = (b"link", SYMLINK, len(target), 1, planter.blob(target))
+    planter.point("planted", planter.tree(link), len(target))
+    project.run("checkout")
+    assert os.readlink(project.root / "planted/link") == str(outside)
+
+    # The next version has a folder where the link is: it takes the link's place.
+    inner = planter.tree((b"file", FILE, 2, 1, planter.blob(b"hi")))
+    planter.point("planted", planter.tree((b"link", FOLDER, 2, 1, inner)), 2)
+    project.run("checkout")
+
+    assert project.read("planted/link/file") == b"hi"
+    assert list(outside.iterdir()) == []
