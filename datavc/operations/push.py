@@ -6,7 +6,6 @@ there costs one request.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from datavc.errors import DatavcError, StorageError, UsageError
@@ -19,7 +18,13 @@ from datavc.operations.steps.notes import uncommitted_pointers
 from datavc.operations.steps.pushing import Pushing
 from datavc.operations.steps.remotenotes import RemoteNotes, read_notes, write_notes
 from datavc.operations.steps.remotes import open_remote
-from datavc.operations.steps.transfer import DEFAULT_MEMORY, Traffic, threads_for, traffic_of
+from datavc.operations.steps.transfer import (
+    DEFAULT_MEMORY,
+    Traffic,
+    threads_for,
+    traffic_of,
+    transfer_threads,
+)
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store.remote import RemoteStore
@@ -93,7 +98,7 @@ def push(
         for warning in result.warnings:
             progress.note(f"warning: {warning}")
     threads = threads_for(memory)
-    with ThreadPoolExecutor(threads) as executor:
+    with transfer_threads(threads, [store]) as executor:
         pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
         run = _Run(repo, store, pushing, check=check, dry_run=dry_run)
         roots = executor.map(store.root, [version.digest for version in versions])
@@ -119,7 +124,8 @@ class _Run:
         self._check = check
         self._dry_run = dry_run
         self._notes = read_notes(repo, store.name)
-        self._known = RemoteNotes(self._notes.bandwidth, dict(self._notes.suspects))
+        self._sound: set[bytes] = set()
+        self._unsound: set[bytes] = set()
         self.first_error: DatavcError | None = None
         self._given_up: str | None = None
 
@@ -137,6 +143,7 @@ class _Run:
             pushed = self._pushing.push(version, root, suspects, self._notes.bandwidth, dry_run=self._dry_run)
         except DatavcError as error:
             self.first_error = self.first_error or error
+            self._unsound.add(version.path)
             if isinstance(error, StorageError):
                 self._given_up = f"not tried, because {self._store.describe()} failed"
             return PushedDataset(
@@ -144,10 +151,9 @@ class _Run:
             )
         if not self._dry_run:
             self._pushing.done(version)
-            self._known.suspects.pop(version.path, None)
-        outcome = "to send" if self._dry_run else "complete" if pushed.root is root else "sent"
-        if pushed.root is not None and pushed.root is root:
-            outcome = "complete"
+            self._sound.add(version.path)
+        is_complete = pushed.root is not None and pushed.root is root
+        outcome = "complete" if is_complete else "to send" if self._dry_run else "sent"
         since = pushed.root.when if pushed.root is not None else None
         return PushedDataset(
             version.path, version.digest, outcome, since, pushed.objects, pushed.packs, pushed.size
@@ -155,11 +161,14 @@ class _Run:
 
     def remember(self) -> None:
         """Keep what was learned of the remote for the next push."""
+        proved = self._sound - self._unsound
+        kept = {path: packs for path, packs in self._notes.suspects.items() if path not in proved}
+        known = RemoteNotes(self._notes.bandwidth, kept)
         # The length of packs hangs on it: one that was interrupted must make the same packs again.
         if self.first_error is None and self._pushing.bandwidth is not None:
-            self._known.bandwidth = self._pushing.bandwidth
-        if self._known != self._notes:
-            write_notes(self._repo, self._store.name, self._known)
+            known.bandwidth = self._pushing.bandwidth
+        if known != self._notes:
+            write_notes(self._repo, self._store.name, known)
 
 
 def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progress) -> list[str]:
@@ -168,8 +177,7 @@ def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progr
     uncommitted = uncommitted_pointers(repo)
     for version in versions:
         path = show(version.path)
-        view = examine(repo, version.path, repo.read_pointer(version.path), jobs=jobs, progress=progress)
-        if view.standing in ("modified", "diverged"):
+        if _is_modified(repo, version, jobs=jobs, progress=progress):
             warnings.append(
                 f"{path} was changed since it was added; what is pushed is what its pointer says "
                 f"(datavc add {repo.typed(version.path)})"
@@ -179,3 +187,13 @@ def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progr
                 f"the pointer of {path} is not committed, so nobody who clones will see what is pushed"
             )
     return warnings
+
+
+def _is_modified(repo: Repo, version: Version, *, jobs: int, progress: Progress) -> bool:
+    """Whether the workspace has what the pointer does not say. What cannot be looked at hinders no push."""
+    try:
+        view = examine(repo, version.path, repo.read_pointer(version.path), jobs=jobs, progress=progress)
+    except DatavcError as error:
+        progress.note(f"warning: {show(version.path)} cannot be looked at: {error.message}")
+        return False
+    return view.standing in ("modified", "diverged")

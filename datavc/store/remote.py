@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import xxhash
@@ -42,6 +42,7 @@ class RemoteStore:
         self.requests = CountingBackend(backend)
         self.backend: Backend = self.requests
         self._is_prepared = False
+        self._files: dict[str, bytes] = {}
 
     def describe(self) -> str:
         """Its name and where it is, for messages."""
@@ -93,7 +94,9 @@ class RemoteStore:
 
         Rows are hints: that their packs are there is believed until reading them says otherwise.
         """
-        return ObjectIndex(_IndexFiles(self.backend, whole=whole), self.algorithm, names, look=False)
+        return ObjectIndex(
+            _IndexFiles(self.backend, self._files, whole=whole), self.algorithm, names, look=False
+        )
 
     def reader(self, index: ObjectIndex) -> ObjectReader:
         """Reads objects one by one, where ``index`` finds them."""
@@ -110,33 +113,38 @@ class RemoteStore:
 
         return [pack for pack, lost in zip(sizes, executor.map(is_lost, list(sizes)), strict=True) if lost]
 
-    def lost_indexes(self, names: Iterable[str]) -> list[str]:
+    def lost_indexes(self, names: Sequence[str], executor: Executor) -> list[str]:
         """Those of the pack indexes that are not there any more."""
-        lost = []
-        for name in names:
+
+        def is_lost(name: str) -> bool:
             try:
                 self.backend.head(layout.index_path(name))
             except StoredFileNotFound:
-                lost.append(name)
-        return lost
+                return True
+            return False
+
+        return [name for name, lost in zip(names, executor.map(is_lost, names), strict=True) if lost]
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds. Everything it names must just have been seen there."""
-        return publish_root(_IndexFiles(self.backend, whole=True), self.algorithm, make, indexes)
+        return publish_root(_IndexFiles(self.backend, self._files, whole=True), self.algorithm, make, indexes)
 
 
 class _IndexFiles(WrappingBackend):
-    """Serves ranges of pack indexes, out of memory where reading the whole file is cheaper. Safe in threads."""
+    """Serves ranges of pack indexes, out of ``files`` where reading one whole is cheaper. Safe in threads."""
 
-    def __init__(self, inner: Backend, *, whole: bool) -> None:
+    def __init__(self, inner: Backend, files: dict[str, bytes], *, whole: bool) -> None:
         super().__init__(inner)
         self._whole = whole
         self._lock = threading.Lock()
-        self._files: dict[str, bytes] = {}
+        self._files = files
         self._sizes: dict[str, int] = {}
         self._spent: dict[str, int] = {}
 
     def head(self, name: str) -> StoredFile:
+        known = self._files.get(name)
+        if known is not None:
+            return StoredFile(name, len(known), 0.0)
         file = super().head(name)
         if file.size > _MAX_INDEX_BYTES:
             raise MalformedError(
@@ -151,7 +159,10 @@ class _IndexFiles(WrappingBackend):
             size = self._sizes.get(name)
             self._spent[name] = self._spent.get(name, 0) + _BYTES_PER_REQUEST + (length or 0)
             if data is None and size is not None and self._is_wanted_whole(name, size):
-                data = self._files[name] = self._read_whole(name, size)
+                data = self._read_whole(name, size)
+                if sum(map(len, self._files.values())) + size > _MAX_INDEX_BYTES:
+                    self._files.clear()
+                self._files[name] = data
         if data is None:
             return super().read(name, start, length)
         return data[start : len(data) if length is None else start + length]

@@ -1,26 +1,24 @@
 """Sending objects from the cache to a remote: whole packs as they are, the rest copied into new ones.
 
-Payloads are copied as they are stored, but hashed first. The order is fixed by what is sent, so that a push that was
-interrupted makes the same packs again, asks for each by name, and sends none twice.
+Payloads are copied as they are stored, but hashed first: what is damaged here is not sent. The order is fixed by what is
+sent, so that a push that was interrupted makes the same packs again, asks for each by name, and sends none twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import xxhash
 
 from datavc.backends.base import Backend
 from datavc.backends.wrapping import WrappingBackend
-from datavc.errors import DatavcError, DigestMismatch, IntegrityError, StoredFileNotFound
+from datavc.errors import ConflictError, DatavcError, StoredFileNotFound
 from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.header import HEADER_BYTES
-from datavc.formats.pack import DATA, META, WHOLE, decode_pack_header
+from datavc.formats.pack import DATA, MAX_PACK_BYTES, META, WHOLE, decode_pack_header
 from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.store import layout
@@ -36,17 +34,24 @@ from datavc.store.packwriter import SealedPack
 # Packs below this are copied into larger ones where there are more than so many: each costs a request of its own.
 _SMALL_PACK, _MANY_SMALL = 4 << 20, 8
 _WHOLE_BLOB = 1 << 20
-_BATCH = 512
 _SMALLEST, _UNMEASURED, _LARGEST = 4 << 20, 32 << 20, 60 << 20
 
 
 @dataclass(slots=True)
 class SendPlan:
-    """``packs`` go as they are, ``entries`` are copied into new packs, ``blobs`` (whole files) are cut into chunks."""
+    """``packs`` go as they are, ``entries`` are copied into new packs, ``blobs`` (whole files) are cut into chunks.
 
-    packs: list[SealedPack] = field(default_factory=list)
-    entries: dict[bytes, Location] = field(default_factory=dict)
-    blobs: dict[bytes, int] = field(default_factory=dict)
+    ``found`` is where each object lies that is in a pack.
+    """
+
+    packs: list[SealedPack]
+    found: Mapping[bytes, Location]
+    blobs: dict[bytes, int]
+    entries: dict[bytes, Location] = field(init=False)
+
+    def __post_init__(self) -> None:
+        sent = {digest for pack in self.packs for digest in pack.footer.digests}
+        self.entries = {digest: row for digest, row in self.found.items() if digest not in sent}
 
     @property
     def size(self) -> int:
@@ -61,9 +66,17 @@ class SendPlan:
 
 
 def plan_sending(
-    backend: Backend, found: Mapping[bytes, Location], blobs: dict[bytes, int], sizes: Mapping[bytes, int]
+    backend: Backend,
+    found: Mapping[bytes, Location],
+    blobs: dict[bytes, int],
+    sizes: Mapping[bytes, int],
+    pack_bytes: int,
 ) -> SendPlan:
-    """Packs that hold nothing but wanted objects go as they are: a push sends no object that it was not asked for."""
+    """Packs that hold nothing but wanted objects go as they are: a push sends no object that it was not asked for.
+
+    Those that are longer than ``pack_bytes`` are cut into several, if the line is too slow for the longest.
+    """
+    longest = pack_bytes if pack_bytes < _UNMEASURED else MAX_PACK_BYTES
     whole: list[SealedPack] = []
     for pack in dict.fromkeys(location[0] for location in found.values()):
         try:
@@ -71,50 +84,12 @@ def plan_sending(
         except DatavcError:
             # A damaged footer says nothing about the entries: they are looked at one by one.
             continue
-        if all(map(found.__contains__, footer.digests)):
+        if sizes[pack] <= longest and all(map(found.__contains__, footer.digests)):
             whole.append(SealedPack(pack, sizes[pack], Path(), footer))
     small = [pack for pack in whole if pack.size < _SMALL_PACK]
     if len(small) > _MANY_SMALL:
         whole = [pack for pack in whole if pack.size >= _SMALL_PACK]
-    return _plan(whole, found, blobs)
-
-
-def _plan(whole: list[SealedPack], found: Mapping[bytes, Location], blobs: dict[bytes, int]) -> SendPlan:
-    sent = {digest for pack in whole for digest in pack.footer.digests}
-    return SendPlan(whole, {digest: row for digest, row in found.items() if digest not in sent}, blobs)
-
-
-def check_sources(
-    cache: Cache, plan: SendPlan, found: Mapping[bytes, Location], executor: Executor
-) -> tuple[SendPlan, set[bytes]]:
-    """Read all that will be sent: the plan without the packs that are not what their names say, and damaged objects."""
-    sound = executor.map(partial(_is_sound, cache.backend), plan.packs)
-    packs = [pack for pack, is_sound in zip(plan.packs, sound, strict=True) if is_sound]
-    plan = _plan(packs, found, plan.blobs)
-    rows = list(plan.entries.items())
-    batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    damaged: set[bytes] = set()
-    for some in executor.map(partial(_damaged, cache), batches):
-        damaged.update(some)
-    blobs = executor.map(partial(_is_sound_blob, cache), plan.blobs)
-    damaged.update(digest for digest, is_sound in zip(plan.blobs, blobs, strict=True) if not is_sound)
-    return plan, damaged
-
-
-def _is_sound(backend: Backend, pack: SealedPack) -> bool:
-    with suppress(DatavcError):
-        return xxhash.xxh3_128_digest(backend.read(layout.pack_path(pack.name))) == pack.name
-    return False
-
-
-def _damaged(cache: Cache, rows: Iterable[tuple[bytes, Location]]) -> list[bytes]:
-    damaged = []
-    for digest, location in rows:
-        try:
-            decode_entry(cache.algorithm, digest, location, _stored(cache.backend, location))
-        except DatavcError:
-            damaged.append(digest)
-    return damaged
+    return SendPlan(whole, found, blobs)
 
 
 def _is_sound_blob(cache: Cache, digest: bytes) -> bool:
@@ -135,7 +110,8 @@ def _stored(backend: Backend, location: Location) -> bytes:
 class Sender:
     """Sends what a plan says. New packs have at most ``pack_bytes``; stored files that are ``broken`` are replaced.
 
-    ``threads`` requests are under way at once, each with one pack in memory.
+    ``threads`` requests are under way at once, each with one pack in memory. ``rows`` says where what was sent lies.
+    ``damaged`` are objects that were not sent, because what the cache has is not what their digests say.
     """
 
     def __init__(
@@ -157,17 +133,24 @@ class Sender:
         self._progress = progress
         self.rows = IndexBuilder(cache.algorithm)
         self.packs = 0
+        self.damaged: set[bytes] = set()
 
     def send(self, plan: SendPlan, scratch: Path, held: Callable[[bytes], bool]) -> None:
         """Send all of ``plan``; ``held`` says whether a chunk of a whole blob is there already.
 
         Raises:
-            IntegrityError: something in the cache is damaged; it was not sent.
             StorageError: the remote failed or refused. What was sent is found again by the next push.
+            ConflictError: a file that is linked to the workspace was changed there meanwhile.
         """
-        for pack in map_ahead(self._send_pack, plan.packs, self._executor, self._threads):
-            self._take(pack)
-            self._progress.advance(size=pack.size)
+        sent = []
+        for pack, is_sound in map_ahead(self._send_pack, plan.packs, self._executor, self._threads):
+            if is_sound:
+                sent.append(pack)
+                self._take(pack)
+                self._progress.advance(size=pack.size)
+        if len(sent) < len(plan.packs):
+            # What of a damaged pack is sound goes with the rest.
+            plan = SendPlan(sent, plan.found, plan.blobs)
         streams = {content: self._stream(scratch, content) for content in (DATA, META)}
         try:
             self._copy(plan.entries, streams)
@@ -181,14 +164,19 @@ class Sender:
                 stream.abandon()
             raise
 
-    def _send_pack(self, pack: SealedPack) -> SealedPack:
+    def _send_pack(self, pack: SealedPack) -> tuple[SealedPack, bool]:
+        """Send a pack as it is, unless it is there; whether it is what its name says."""
         path = layout.pack_path(pack.name)
-        if not self.target.has(path, pack.size):
+        if self.target.has(path, pack.size):
+            return pack, True
+        try:
             data = self._cache.backend.read(path)
-            if xxhash.xxh3_128_digest(data) != pack.name:
-                raise DigestMismatch(f"{path} of the cache was damaged while it was pushed", "datavc fsck")
-            self.target.write(path, data)
-        return pack
+        except DatavcError:
+            return pack, False
+        if xxhash.xxh3_128_digest(data) != pack.name:
+            return pack, False
+        self.target.write(path, data)
+        return pack, True
 
     def _stream(self, scratch: Path, content: int) -> PackStream:
         return PackStream(
@@ -209,12 +197,18 @@ class Sender:
         contents: dict[bytes, int] = {}
         for digest, location in entries.items():
             pack = location[0]
-            if pack not in contents:
-                header = self._cache.backend.read(layout.pack_path(pack), 0, HEADER_BYTES)
-                contents[pack] = decode_pack_header(header)[1]
-            stored = _stored(self._cache.backend, location)
-            entry = decode_entry(self._cache.algorithm, digest, location, stored)
-            streams[contents[pack]].add(digest, entry.raw, entry.form, entry.packed)
+            try:
+                if pack not in contents:
+                    header = self._cache.backend.read(layout.pack_path(pack), 0, HEADER_BYTES)
+                    contents[pack] = decode_pack_header(header)[1]
+                stored = _stored(self._cache.backend, location)
+                entry = decode_entry(self._cache.algorithm, digest, location, stored)
+            except DatavcError:
+                self.damaged.add(digest)
+                continue
+            streams[contents[pack]].add_stored(
+                digest, entry.stored, len(entry.raw), entry.form, location[4] >> 1
+            )
             self._progress.advance(size=len(stored))
 
     def _cut(
@@ -227,6 +221,9 @@ class Sender:
     ) -> None:
         """A whole blob, as ``add`` stores such files in packs."""
         algorithm = self._cache.algorithm
+        if not _is_sound_blob(self._cache, digest):
+            self.damaged.add(digest)
+            return
         with open(self._cache.blob_file(digest), "rb", buffering=0) as file:
             if size <= _WHOLE_BLOB:
                 content = file.read(_WHOLE_BLOB + 1)
@@ -238,8 +235,8 @@ class Sender:
                     writer.add(block.read, pack_chunks(algorithm, block.chunks, held))
                 found, _, _ = writer.finish()
         if found != digest:
-            raise IntegrityError(
-                f"the blob {self._cache.blob_file(digest)} was damaged while it was pushed", "datavc fsck"
+            raise ConflictError(
+                f"the blob {self._cache.blob_file(digest)} was changed while it was pushed", "datavc fsck"
             )
         self._progress.advance(size=size)
 

@@ -254,8 +254,8 @@ def test_lost_packs_and_indexes_are_named_with_one_request_each(scratch: Path):
         overwrite(backend, pack_file(packs[2]), b"shorter")
         assert remote.lost_packs(sizes, threads) == [packs[1].name, packs[2].name]
 
-    absent = f"xxh128-{'ab' * 16}"
-    assert remote.lost_indexes([absent, name]) == [absent]
+        absent = f"xxh128-{'ab' * 16}"
+        assert remote.lost_indexes([absent, name], threads) == [absent]
 
 
 def test_a_failure_while_asking_for_packs_is_no_lost_pack():
@@ -266,8 +266,8 @@ def test_a_failure_while_asking_for_packs_is_no_lost_pack():
     remote = open_remote(Failing())
     with ThreadPoolExecutor(1) as threads, pytest.raises(StorageError):
         remote.lost_packs({bytes(16): 1}, threads)
-    with pytest.raises(StorageError):
-        remote.lost_indexes(["xxh128-00"])
+    with ThreadPoolExecutor(1) as threads, pytest.raises(StorageError):
+        remote.lost_indexes(["xxh128-00"], threads)
 
 
 def test_objects_are_read_one_by_one_and_a_lost_pack_is_an_error(backend: Backend, scratch: Path):

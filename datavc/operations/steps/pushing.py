@@ -23,7 +23,7 @@ from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import new_root
-from datavc.store.sending import Sender, SendPlan, check_sources, pack_limits, plan_sending
+from datavc.store.sending import Sender, SendPlan, pack_limits, plan_sending
 
 # Of how many earlier versions a root is asked for one by one, before the roots that are there are listed.
 _ASKED = 8
@@ -94,7 +94,7 @@ class Pushing:
         With ``suspects`` nothing is believed: every pack is asked for, and those named are read.
 
         Raises:
-            ObjectNotFound, IntegrityError: the cache lacks something, or is damaged; nothing was sent.
+            ObjectNotFound, DigestMismatch: the cache lacks something, or is damaged; no root was written.
             StorageError: the remote failed or refused.
         """
         foundation = self._foundation(version, own, suspects)
@@ -102,7 +102,8 @@ class Pushing:
         if not foundation.is_proved and self._lost_hits(foundation, closure):
             foundation = self._foundation(version, own, set())
             closure = self._closure(version, foundation)
-        plan = plan_sending(self._repo.cache.backend, closure.found, closure.blobs, closure.sizes)
+        pack_bytes = pack_limits(bandwidth)
+        plan = plan_sending(self._repo.cache.backend, closure.found, closure.blobs, closure.sizes, pack_bytes)
         if own is not None and foundation.is_sound and not plan.objects:
             return Pushed(own)
         pushed = Pushed(None, plan.objects, len(plan.packs), plan.size)
@@ -112,8 +113,8 @@ class Pushing:
             self._progress.note(
                 f"{show(version.path)}: {count(plan.objects, 'object')}, {human_size(plan.size)} to send"
             )
-        plan = self._checked(version, closure, plan)
-        sender = self._send(plan, foundation, bandwidth)
+        sender = self._send(plan, foundation, pack_bytes)
+        self._refuse_damaged(version, closure, sender)
         pushed.packs = sender.packs
         pushed.root = self._publish(version, foundation, closure, sender)
         return pushed
@@ -185,18 +186,16 @@ class Pushing:
 
     # Sending
 
-    def _checked(self, version: Version, closure: Closure, plan: SendPlan) -> SendPlan:
-        cache = self._repo.cache
-        plan, damaged = check_sources(cache, plan, closure.found, self._executor)
-        if damaged:
-            paths = affected(cache, version, closure.owners(damaged))
+    def _refuse_damaged(self, version: Version, closure: Closure, sender: Sender) -> None:
+        if sender.damaged:
+            cache = self._repo.cache
+            paths = affected(cache, version, closure.owners(sender.damaged))
             raise DigestMismatch(
                 f"{show(version.path)} cannot be pushed, because the cache {cache.folder} is damaged: {paths}",
                 "datavc fsck",
             )
-        return plan
 
-    def _send(self, plan: SendPlan, foundation: Foundation, bandwidth: float | None) -> Sender:
+    def _send(self, plan: SendPlan, foundation: Foundation, pack_bytes: int) -> Sender:
         self._remote.prepare()
         before, began = self._remote.requests.written_bytes, time.monotonic()
         cache = self._repo.cache
@@ -205,7 +204,7 @@ class Pushing:
             self._remote.backend,
             self._executor,
             threads=self._threads,
-            pack_bytes=pack_limits(bandwidth),
+            pack_bytes=pack_bytes,
             broken=foundation.broken,
             progress=self._progress,
         )
@@ -230,7 +229,7 @@ class Pushing:
                 if digest not in kept:
                     sender.rows.add(digest, row, sizes[row[0]])
         names = sender.rows.publish(sender.target) if len(sender.rows) else []
-        if remote.lost_indexes(foundation.inherited):
+        if remote.lost_indexes(foundation.inherited, self._executor):
             raise StorageError(
                 f"{remote.describe()} lost a pack index during the push",
                 "run the same command again",
