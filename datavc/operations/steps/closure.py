@@ -83,10 +83,13 @@ class _Walk:
             return {version.digest.raw: version.size}
         old = TreeSource(cache, None, base, "folder") if base is not None else None
         objects: dict[bytes, int] = {}
-        for step in walk_difference(target, old):
-            objects[step.digest] = _TREE
-            for entry in fresh_entries(step):
-                objects.setdefault(entry.digest, entry.size)
+        try:
+            for step in walk_difference(target, old):
+                objects[step.digest] = _TREE
+                for entry in fresh_entries(step):
+                    objects.setdefault(entry.digest, entry.size)
+        except ObjectNotFound as error:
+            raise self._lacking() from error
         return objects
 
     def locate(self, wanted: dict[bytes, int]) -> tuple[dict[bytes, Location], dict[bytes, int]]:
@@ -117,12 +120,15 @@ class _Walk:
     def refuse_lost(self) -> None:
         """Raises ObjectNotFound."""
         if self._lost:
-            paths = affected(self._cache, self._version, self._lost)
-            raise ObjectNotFound(
-                f"{show(self._version.path)} cannot be pushed, because the cache lacks the bytes of {paths}",
-                "push from a clone that has them, or store them again: "
-                f"datavc add --rehash {self._repo.typed(self._version.path)}",
-            )
+            raise self._lacking()
+
+    def _lacking(self) -> ObjectNotFound:
+        paths = affected(self._cache, self._version, self._lost)
+        return ObjectNotFound(
+            f"{show(self._version.path)} cannot be pushed, because the cache lacks the bytes of {paths}",
+            "push from a clone that has them, or store them again: "
+            f"datavc add --rehash {self._repo.typed(self._version.path)}",
+        )
 
     def sizes(self) -> dict[bytes, int]:
         return {pack: size for index in reversed(self._indexes) for pack, size in index.packs().items()}
