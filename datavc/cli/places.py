@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 def address(repo: Repo, url: str) -> str:
     """``url`` as the configuration keeps it: a relative folder is typed as seen from here, and kept as seen from the root."""
-    if not url or scheme_of(url) or "::" in url or url.startswith(("/", "~")):
-        return url
-    return os.path.relpath(current().folder / url, repo.root)
+    return os.path.relpath(current().folder / url, repo.root) if _is_relative(url) else url
+
+
+def address_from_here(url: str) -> str:
+    """``url``, where it is a relative folder made absolute, as seen from here."""
+    return os.path.normpath(current().folder / url) if _is_relative(url) else url
+
+
+def _is_relative(url: str) -> bool:
+    return bool(url) and not scheme_of(url) and "::" not in url and not url.startswith(("/", "~"))
 
 
 def s3_settings(

@@ -65,6 +65,9 @@ COMMANDS = {
             "--hash=xxh128|blake3|sha256 --no-git",
             NOTHING,
         ),
+        Command(
+            "clone", START, "Clone a git repository, and pull its datasets", "-r= --remote= --memory= --json"
+        ),
         Command("demo", START, "Play the whole story on generated files", "--keep", NOTHING),
         Command(
             "add",
@@ -104,6 +107,13 @@ COMMANDS = {
             SHARE,
             "Get datasets from a remote, and check them out",
             "-r= --remote= -f --force -n --dry-run --memory= --json",
+        ),
+        Command(
+            "get",
+            SHARE,
+            "Get one version out of a store, without any repository",
+            "-o= --output= --repo= --endpoint= --region= --profile= --anonymous --memory= --json",
+            NOTHING,
         ),
         Command(
             "remote add",

@@ -32,16 +32,18 @@ _PATHSPEC_SWITCHES = (
 class Git:
     """The git program, working on the repository at or above ``toplevel``.
 
-    The user's own GIT_DIR, GIT_WORK_TREE, GIT_INDEX_FILE and so on stay in force, as they must inside a hook.
+    The user's own GIT_DIR, GIT_WORK_TREE, GIT_INDEX_FILE and so on stay in force, as they must inside a hook,
+    ``without`` those that are named.
 
     Raises:
         NotFoundError: there is no git program in PATH.
     """
 
-    def __init__(self, toplevel: Path) -> None:
+    def __init__(self, toplevel: Path, *, without: Collection[str] = ()) -> None:
         self.toplevel = toplevel
         self._program = find_program()
-        self._environment = git_environment()
+        environment = git_environment()
+        self._environment = {name: value for name, value in environment.items() if name not in without}
 
     def run(
         self,

@@ -57,11 +57,12 @@ def pull(
     if json:
         print_json(result)
     else:
-        _print(result, dry_run=dry_run)
+        print_pulled(result, dry_run=dry_run)
     return PARTLY_DONE if result.fetched.failed else None
 
 
-def _print(result: PullResult, *, dry_run: bool) -> None:
+def print_pulled(result: PullResult, *, dry_run: bool) -> None:
+    """Say what came, what was checked out, and whose pointers these are."""
     for row in result.fetched.datasets:
         if row.outcome != "here" or dry_run:
             print(fetched_sentence(row))
