@@ -54,9 +54,9 @@ def _repo_id(value: Any) -> str:
 
 
 def _algorithm(value: Any) -> str:
-    if value not in ALGORITHMS:
+    if not isinstance(value, str) or value not in ALGORITHMS:
         raise ValueError(f"must be one of {', '.join(ALGORITHMS)}")
-    return str(value)
+    return value
 
 
 def _format(value: Any) -> int:
@@ -242,11 +242,20 @@ def check_value(key: str, value: Any, where: str, *, committed: bool) -> None:
                 f"{key} does not belong into {where}",
                 f"datavc config {option}{key} VALUE" if committed else None,
             )
-    if committed and (_names_secret(key) or (isinstance(value, str) and carries_secret(value))):
+    if committed and _holds_secret(key, value):
         raise UsageError(
             f"{where} is committed to git, and {key} looks like a secret",
             f"datavc config --local {key} VALUE",
         )
+
+
+def _holds_secret(key: str, value: Any) -> bool:
+    """Whether the key is called like a secret or its value has one in it, in arrays and the tables in them too."""
+    if isinstance(value, Mapping):
+        return any(_holds_secret(f"{key}.{name}", inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(_holds_secret(key, inner) for inner in value)
+    return _names_secret(key) or (isinstance(value, str) and carries_secret(value))
 
 
 def _names_secret(key: str) -> bool:
@@ -328,6 +337,8 @@ def _edited(text: str, keys: Sequence[str], value: Any | None) -> str:
             raise UsageError(f"{name} in {'.'.join(keys)} is a value, not a table")
     if value is None:
         place.pop(last, None)
+    elif isinstance(place.get(last), AbstractTable | OutOfOrderTableProxy):
+        raise UsageError(f"{'.'.join(keys)} is a table, not a value", "choose a key in it")
     else:
         place[last] = value
     return tomlkit.dumps(document)
