@@ -11,6 +11,7 @@ from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.tree import SYMLINK
 from datavc.parallel import process_pool, run_batches
 from datavc.progress import Progress
+from datavc.workspace.folders import OpenFolders
 from datavc.workspace.listing import Part, Scan
 from datavc.workspace.readfile import Stat, open_stable, read_small, stat_tuple
 from datavc.workspace.scan import entry_path
@@ -113,36 +114,3 @@ def read_link(name: bytes, folder_fd: int) -> tuple[bytes, os.stat_result]:
     """A symlink's target, and the link's own stat. Raises OSError."""
     target = os.readlink(name, dir_fd=folder_fd)
     return target, os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-
-
-class OpenFolders:
-    """The folder of the last file, kept open: files come folder by folder. ``path`` may name a pseudo-folder."""
-
-    def __init__(self, root: bytes) -> None:
-        self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._path: bytes | None = None
-        self._fd = -1
-
-    def open(self, path: bytes) -> int:
-        """The descriptor of folder ``path``, good until the next call. Raises OSError."""
-        if path != self._path:
-            self._close_folder()
-            # The pseudo-folder of a dataset stands for the folder that holds it.
-            real = path[:-1].rpartition(b"/")[0] if path.endswith(b"\0") else path
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(real or b".", flags, dir_fd=self._root_fd)
-            self._path = path
-        return self._fd
-
-    def __enter__(self) -> OpenFolders:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close_folder()
-        os.close(self._root_fd)
-
-    def _close_folder(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            self._path = None

@@ -17,8 +17,10 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from datavc.errors import ConflictError
 from datavc.formats.digest import ALGORITHMS
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
+from datavc.workspace.folders import OpenFolders
 from datavc.workspace.listing import Folder, Scan, empty_folder
 from datavc.workspace.safepath import RESERVED_PREFIX, first_refused, refused_name
 from datavc.workspace.statcache import FolderRow
@@ -51,13 +53,21 @@ def scan_dataset(
     many files will have to be read.
     """
     scan = Scan(algorithm, empty_folder(path + b"\0"), clock_ns=clock_ns, before=rows)
-    parent, _, name = path.rpartition(b"/")
-    parent_fd = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
-    walker = _Walker(scan, rows, exec_bits, link_digest)
-    try:
-        walker.look(scan.top, [name], parent_fd)
-    finally:
-        os.close(parent_fd)
+    with OpenFolders(root_fd) as folders:
+        walker = _Walker(scan, rows, exec_bits, link_digest, folders)
+        walker.look(scan.top, [path.rpartition(b"/")[2]], folders.open(scan.top.path))
+        _walk(scan, walker, rows, ignore, when_many)
+    return scan
+
+
+def _walk(
+    scan: Scan,
+    walker: _Walker,
+    rows: Mapping[bytes, FolderRow],
+    ignore: IgnoreRules | None,
+    when_many: Callable[[], None] | None,
+) -> None:
+    path = scan.top.path[:-1]
     pending = [path] if scan.top.names and scan.top.kinds[0] == FOLDER else []
     unknown = 0
     while pending:
@@ -66,7 +76,7 @@ def scan_dataset(
             scan.problems.append((folder_path, f"lies more than {MAX_DEPTH} folders deep"))
             scan.folders[folder_path] = empty_folder(folder_path)
             continue
-        folder = walker.walk(root_fd, folder_path, ignore)
+        folder = walker.walk(folder_path, ignore)
         scan.folders[folder_path] = folder
         if when_many is not None and folder_path not in rows:
             unknown += len(folder.names)
@@ -79,7 +89,6 @@ def scan_dataset(
                 prefix + name for name, kind in zip(folder.names, folder.kinds, strict=True) if kind == FOLDER
             ]
             pending.extend(reversed(inner))
-    return scan
 
 
 class LinkDigest:
@@ -102,32 +111,38 @@ class LinkDigest:
 
 class _Walker:
     def __init__(
-        self, scan: Scan, rows: Mapping[bytes, FolderRow], exec_bits: bool, link_digest: LinkDigest | None
+        self,
+        scan: Scan,
+        rows: Mapping[bytes, FolderRow],
+        exec_bits: bool,
+        link_digest: LinkDigest | None,
+        folders: OpenFolders,
     ) -> None:
+        self._folders = folders
         self._scan = scan
         self._rows = rows
         self._length = ALGORITHMS[scan.algorithm].length
         self._exec_mask = stat.S_IXUSR if exec_bits else 0
         self._link_digest = link_digest
 
-    def walk(self, root_fd: int, path: bytes, ignore: IgnoreRules | None) -> Folder:
+    def walk(self, path: bytes, ignore: IgnoreRules | None) -> Folder:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
+            fd = self._folders.open(path)
         except OSError as error:
             self._scan.problems.append((path, f"cannot be read: {error.strerror}"))
             return empty_folder(path)
-        try:
-            # One join and split turns all names to bytes; sorting them as bytes is what trees ask for.
-            joined = os.fsencode("\0".join(os.listdir(fd)))
-            names = sorted(joined.split(b"\0")) if joined else []
-            names = self._checked(path, names)
-            if ignore is not None:
-                names = self._without_ignored(path, names, fd, ignore)
-            folder = empty_folder(path)
-            self.look(folder, names, fd)
-            return folder
-        finally:
-            os.close(fd)
+        except ConflictError:
+            self._scan.problems.append((path, "changed while it was being read"))
+            return empty_folder(path)
+        # One join and split turns all names to bytes; sorting them as bytes is what trees ask for.
+        joined = os.fsencode("\0".join(os.listdir(fd)))
+        names = sorted(joined.split(b"\0")) if joined else []
+        names = self._checked(path, names)
+        if ignore is not None:
+            names = self._without_ignored(path, names, fd, ignore)
+        folder = empty_folder(path)
+        self.look(folder, names, fd)
+        return folder
 
     def look(self, folder: Folder, names: list[bytes], fd: int) -> None:
         """Fill ``folder`` with the entries ``names`` of the open folder ``fd``."""

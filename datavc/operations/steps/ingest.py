@@ -43,7 +43,7 @@ from datavc.store.claims import create_claims
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.store.roots import new_root
-from datavc.workspace.hashing import OpenFolders
+from datavc.workspace.folders import OpenFolders
 from datavc.workspace.listing import Folder, Part, Scan
 from datavc.workspace.readfile import stat_tuple
 

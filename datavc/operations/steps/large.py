@@ -16,7 +16,7 @@ from datavc.operations.steps.placing import Place
 from datavc.parallel import read_ahead
 from datavc.store.blobwriter import BlobWriter, PackedChunk, pack_chunks
 from datavc.store.chunking import BLOB_CUTS, CutBlock, cut_blocks, new_buffer
-from datavc.workspace.hashing import OpenFolders
+from datavc.workspace.folders import OpenFolders
 from datavc.workspace.listing import Folder
 from datavc.workspace.readfile import open_stable
 

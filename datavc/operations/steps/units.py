@@ -21,7 +21,8 @@ from datavc.store.compression import Compressor
 from datavc.store.index import ObjectIndex
 from datavc.store.packstream import publish_pack
 from datavc.store.packwriter import PackWriter, SealedPack
-from datavc.workspace.hashing import OpenFolders, read_link
+from datavc.workspace.folders import OpenFolders
+from datavc.workspace.hashing import read_link
 from datavc.workspace.readfile import changed_while_read, read_small, stat_tuple
 
 # Where a file's bytes turned out to be: in this unit's pack, in the store before, or claimed by another unit.
