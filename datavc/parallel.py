@@ -128,6 +128,9 @@ def run_batches(
             "a worker process died before it was done, killed or out of memory",
             "run the same command again, with fewer workers: -j 1",
         ) from error
+    finally:
+        for future in running:
+            future.cancel()
 
 
 def map_ahead(
