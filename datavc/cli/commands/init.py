@@ -19,7 +19,7 @@ def init(
 ) -> None:
     """Make a repository ready for datasets
 
-    Writes datavc.toml, and a line each into .gitattributes and .gitignore. Safe to run again.
+    Writes datavc.toml, and lines into .gitattributes and .gitignore. Safe to run again.
 
     Choose blake3 where others may write to your remotes: xxh128 finds accidents, not forgeries.
 
