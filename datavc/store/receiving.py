@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import xxhash
+
 from datavc.backends.base import Backend
 from datavc.backends.folder import FolderBackend
+from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import (
     DatavcError,
     IntegrityError,
@@ -29,6 +32,8 @@ from datavc.store.packwriter import SealedPack
 
 # A request costs as much time as this many bytes: 30 ms at 8 MiB a second, and less where lines are faster.
 _BYTES_PER_REQUEST = 256 << 10
+# What an entry takes in its pack's footer, besides its digest.
+_FOOTER_ROW_BYTES = 10
 
 
 class StoredEntry(NamedTuple):
@@ -61,7 +66,7 @@ class Receipt:
     """What came of a piece: a ``pack`` that now lies in the cache as it is, or ``entries``.
 
     ``lost`` are the objects that the remote has not, or not in one piece, with what is wrong. ``failure`` is why the remote
-    could not be asked; ``requests`` were spared where the cache had the pack, unindexed.
+    could not be asked.
     """
 
     piece: Piece
@@ -71,10 +76,12 @@ class Receipt:
     failure: StorageError | None = None
 
 
-def plan_pieces(rows: Mapping[bytes, Location], sizes: Mapping[bytes, int]) -> list[Piece]:
+def plan_pieces(
+    rows: Mapping[bytes, Location], sizes: Mapping[bytes, int], *, whole_below: int = 0
+) -> list[Piece]:
     """What to ask for so that every row's bytes come: whole packs where most of one is wanted, else merged ranges.
 
-    The rows must lie within their packs.
+    Packs shorter than ``whole_below`` always come whole. The rows must lie within their packs.
     """
     by_pack: dict[bytes, list[tuple[bytes, Location]]] = {}
     for digest, location in rows.items():
@@ -82,10 +89,13 @@ def plan_pieces(rows: Mapping[bytes, Location], sizes: Mapping[bytes, int]) -> l
     pieces: list[Piece] = []
     for pack, located in by_pack.items():
         located.sort(key=lambda row: row[1][1])
-        ranges = list(_ranges(pack, sizes[pack], located))
+        size = sizes[pack]
+        ranges = list(_ranges(pack, size, located))
         cost = sum(piece.length + _BYTES_PER_REQUEST for piece in ranges)
-        if sizes[pack] + _BYTES_PER_REQUEST <= cost:
-            ranges = [Piece(pack, sizes[pack], 0, sizes[pack], located)]
+        wanted = sum(location[2] + len(digest) + _FOOTER_ROW_BYTES for digest, location in located)
+        # A whole pack can be kept as it is, so an eighth of it may come in vain.
+        if size < whole_below or size - size // 8 <= wanted or size + _BYTES_PER_REQUEST <= cost:
+            ranges = [Piece(pack, size, 0, size, located)]
         pieces += ranges
     return pieces
 
@@ -107,7 +117,33 @@ def is_within(location: Location, size: int) -> bool:
     return location[1] + location[2] <= size
 
 
-def receive(remote: Backend, cache: FolderBackend | None, algorithm: str, piece: Piece) -> Receipt:
+class CacheWriter(WrappingBackend):
+    """Writes into a cache. A pack that stands there damaged, under the name of one that is written, is put aside."""
+
+    def __init__(self, cache: FolderBackend) -> None:
+        super().__init__(cache)
+        self._cache = cache
+
+    def write(self, name: str, data: bytes) -> bool:
+        self._make_way(name, len(data))
+        return super().write(name, data)
+
+    def write_file(self, name: str, source: Path) -> bool:
+        self._make_way(name, source.stat().st_size)
+        return super().write_file(name, source)
+
+    def _make_way(self, name: str, size: int) -> None:
+        if not name.startswith(layout.PACKS):
+            return
+        with suppress(StoredFileNotFound):
+            # One of another length is put aside by the backend.
+            if self.head(name).size == size and xxhash.xxh3_128_digest(self.read(name)) != layout.sealed_raw(
+                name.rpartition("/")[2]
+            ):
+                self._cache.put_aside(name)
+
+
+def receive(remote: Backend, cache: CacheWriter | None, algorithm: str, piece: Piece) -> Receipt:
     """Get one piece and verify it. Safe in threads; holds the piece, and its entries as they are stored.
 
     A pack of data that was asked for whole, and is sound, goes into ``cache`` as it is, unless that is None. A sound
@@ -134,7 +170,7 @@ def receive(remote: Backend, cache: FolderBackend | None, algorithm: str, piece:
     return receipt
 
 
-def _take_pack(cache: FolderBackend | None, algorithm: str, receipt: Receipt, data: bytes) -> bool:
+def _take_pack(cache: CacheWriter | None, algorithm: str, receipt: Receipt, data: bytes) -> bool:
     """Take a pack that is what its name says, and all of whose entries are: as it is, or its entries."""
     piece = receipt.piece
     try:
@@ -148,7 +184,7 @@ def _take_pack(cache: FolderBackend | None, algorithm: str, receipt: Receipt, da
         _check_all(algorithm, rows, data)
     except IntegrityError:
         return False
-    _publish(cache, piece.pack, data)
+    cache.write(layout.pack_path(piece.pack), data)
     receipt.pack = SealedPack(piece.pack, len(data), Path(), footer)
     return True
 
@@ -169,7 +205,7 @@ def _holds(footer: PackFooter, piece: Piece) -> bool:
     return all(digest in held for digest, _ in piece.rows)
 
 
-def _take_local(cache: FolderBackend, algorithm: str, receipt: Receipt) -> bool:
+def _take_local(cache: CacheWriter, algorithm: str, receipt: Receipt) -> bool:
     """A pack that an interrupted run left in the cache, unindexed, is as good as one that was just received."""
     piece = receipt.piece
     path = layout.pack_path(piece.pack)
@@ -184,15 +220,6 @@ def _take_local(cache: FolderBackend, algorithm: str, receipt: Receipt) -> bool:
             receipt.piece = piece._replace(length=0)
             return True
     return False
-
-
-def _publish(cache: FolderBackend, pack: bytes, data: bytes) -> None:
-    path = layout.pack_path(pack)
-    if cache.write(path, data) or cache.read(path) == data:
-        return
-    # What stands there under this name is damaged, or we would not have asked for it.
-    cache.put_aside(path)
-    cache.write(path, data)
 
 
 def _decoded(algorithm: str, piece: Piece, data: bytes) -> tuple[list[StoredEntry], dict[bytes, str]]:

@@ -27,10 +27,12 @@ from datavc.store.cache import Cache
 from datavc.store.index import Location
 from datavc.store.packstream import PackStream
 from datavc.store.reader import MAX_LIST_BYTES, ObjectReader
-from datavc.store.receiving import Piece, Receipt, StoredEntry, plan_pieces, raw_of, receive
+from datavc.store.receiving import CacheWriter, Piece, Receipt, StoredEntry, plan_pieces, raw_of, receive
 
 _CHECKPOINT_SECONDS = 30.0
 _BIG_BYTES = 1 << 30
+# Short packs of trees come whole: what lies in them is asked for level by level.
+_WHOLE_BELOW = 64 << 10
 _SPARE_BYTES = 16 << 20
 
 Take = Callable[[list[StoredEntry]], None]
@@ -67,6 +69,7 @@ class Gathering:
         self._reachable = reachable
         self._sources = sources
         self._executor = executor
+        self._writer = CacheWriter(cache.backend)
         self._threads = threads
         self._progress = progress
         # Entries of trees and lists that came with others, and may be asked for yet.
@@ -215,13 +218,13 @@ class Gathering:
             if is_data:
                 # A chunk list is no data: it would enter an index before its chunks prove it.
                 rows = {digest: row for digest, row in rows.items() if not row[4] & LIST}
-            pieces = plan_pieces(rows, source.sizes)
+            pieces = plan_pieces(rows, source.sizes, whole_below=0 if is_data else _WHOLE_BELOW)
             if is_data:
                 self._announce(pieces)
                 if not self._streams:
                     pending -= rows.keys()
                     continue
-            into = self._cache.backend if is_data else None
+            into = self._writer if is_data else None
             work = partial(receive, source.store.backend, into, self._algorithm)
             with contextlib.closing(map_ahead(work, pieces, self._executor, self._threads)) as receipts:
                 for receipt in receipts:
@@ -289,7 +292,7 @@ class Gathering:
 
     def _stream(self, scratch: Path, content: int) -> PackStream:
         return PackStream(
-            self._cache.backend,
+            self._writer,
             scratch,
             self._algorithm,
             content,
