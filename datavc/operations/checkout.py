@@ -239,8 +239,9 @@ def _save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
     with unit_workers(jobs) as workers:
         stored = Ingest(place, view.scan, view.base, workers=workers, progress=progress).run()
     digest = str(Digest(repo.algorithm, stored.entry.digest))
+    # A warning, since it is wanted by those too who want quiet; now, since what follows may be killed.
     progress.note(
-        f"{show(view.path)}: unsaved changes are kept as {digest}; to get them back: "
+        f"warning: {show(view.path)}: unsaved changes are kept as {digest}; to get them back: "
         f"datavc checkout --force {digest} -- {repo.typed(view.path)}"
     )
     return digest

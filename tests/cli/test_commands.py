@@ -192,7 +192,11 @@ def test_what_forced_checkout_saved_can_be_had_back_as_it_says(changed: Project)
 
 
 def test_what_forced_checkout_saved_is_named_even_quietly(changed: Project):
-    assert "unsaved changes are kept as xxh128:" in changed.run("-q", "checkout", "--force").out
+    told = changed.run("-q", "checkout", "--force").err
+
+    assert told.startswith("warning: data: unsaved changes are kept as xxh128:")
+    changed.run(*told.split("to get them back: datavc ")[1].split())
+    assert changed.read("data/a.txt") == b"other"
 
 
 def test_a_dry_run_says_would_and_does_nothing(changed: Project):

@@ -59,9 +59,6 @@ def checkout(
         return
     for row in result.datasets:
         print(checked_out_sentence(row, dry_run=dry_run))
-        if row.saved and session.quiet:
-            # Otherwise the operation has said so, before it touched anything.
-            print(f"{show_path(row.path)}: unsaved changes are kept as {row.saved}")
     if not result.datasets:
         talk("there are no datasets")
 

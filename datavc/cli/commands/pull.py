@@ -68,8 +68,6 @@ def print_pulled(result: PullResult, *, dry_run: bool) -> None:
             print(fetched_sentence(row))
     for done in result.checked_out.datasets:
         print(checked_out_sentence(done, dry_run=False))
-        if done.saved:
-            print(f"{show_path(done.path)}: unsaved changes are kept as {done.saved}")
     if not result.fetched.datasets:
         talk("there are no datasets")
     print_traffic(result.fetched.traffic)
