@@ -158,7 +158,7 @@ class _Check:
         if location is None:
             if digest in self._bad:
                 yield path, f"is damaged in {self._bad[digest]}", text
-            elif size is None or not self._cache.has_blob(digest, size):
+            elif not self._cache.has_blob(digest, size):
                 yield path, "is not in the cache", text
             return
         if digest in self._bad or location[0] in self._bad_packs:

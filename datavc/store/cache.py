@@ -112,12 +112,13 @@ class Cache:
 
         return ObjectReader(self.backend, self.algorithm, find)
 
-    def has_blob(self, raw: bytes, size: int) -> bool:
-        """Whether the object is here as a whole blob of that size. Its bytes are not looked at."""
+    def has_blob(self, raw: bytes, size: int | None) -> bool:
+        """Whether the object is here as a whole blob, of that size where one is known. Its bytes are not looked at."""
         try:
-            return self.backend.head(layout.blob_path(self.algorithm, raw)).size == size
+            found = self.backend.head(layout.blob_path(self.algorithm, raw)).size
         except StoredFileNotFound:
             return False
+        return size is None or found == size
 
     def blob_file(self, raw: bytes) -> Path:
         """Where the whole blob lies, or would lie."""

@@ -120,7 +120,9 @@ def test_a_whole_blob_is_known_by_its_length_alone(cache: Cache):
     cache.backend.write(path, b"blob")
 
     assert cache.has_blob(XXH(b"blob"), 4)
+    assert cache.has_blob(XXH(b"blob"), None)
     assert not cache.has_blob(XXH(b"blob"), 5)
+    assert not cache.has_blob(XXH(b"another"), None)
     assert cache.blob_file(XXH(b"blob")).read_bytes() == b"blob"
 
 
