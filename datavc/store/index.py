@@ -168,8 +168,11 @@ class IndexBuilder:
             self._sizes.append(size)
         return ordinal
 
-    def publish(self, backend: Backend) -> list[str]:
-        """Write what was gathered since the last call as pack indexes of at most 2^20 rows; returns their names."""
+    def publish(self, backend: Backend, *, empty: bool = False) -> list[str]:
+        """Write what was gathered since the last call as pack indexes of at most 2^20 rows; returns their names.
+
+        With ``empty`` nothing makes an index too, one without rows.
+        """
         digests = self._digests
         order = sorted(range(len(digests)), key=digests.__getitem__)
         if len(self._known) < len(order):
@@ -177,7 +180,7 @@ class IndexBuilder:
             order = [next(same) for _, same in groupby(order, digests.__getitem__)]
         names = [
             self._publish_rows(backend, order[start : start + MAX_INDEX_ROWS])
-            for start in range(0, len(order), MAX_INDEX_ROWS)
+            for start in range(0, len(order) or int(empty), MAX_INDEX_ROWS)
         ]
         self._clear()
         return names

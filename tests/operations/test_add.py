@@ -175,3 +175,16 @@ def test_single_files_symlinks_and_executables_are_datasets_too(project: Project
         (project.root / name).unlink()
     project.run("checkout")
     assert {name: project.tree(name) for name in before} == before
+
+
+@pytest.mark.parametrize("link", ["hardlink", "symlink"])
+def test_a_lone_file_that_lies_in_no_pack_is_added_and_comes_back(project: Project, link: str):
+    project.run("config", "--local", "cache.link", link)
+    project.run("config", "--local", "cache.share_above", "0")
+    project.write({"file": "kept as a whole blob"})
+    project.run("add", "file")
+    project.run("fsck")
+    (project.root / "file").unlink()
+    project.run("checkout")
+
+    assert project.read("file") == b"kept as a whole blob"

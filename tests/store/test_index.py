@@ -308,3 +308,12 @@ def test_whether_a_pack_is_there_is_asked_once(scratch: Path):
     backend.requests.clear()
     assert len(believed.find_many(map(XXH, contents(40)))) == 40
     assert backend.requests["head"] == 1
+
+
+def test_an_index_without_rows_is_made_when_it_is_asked_for(backend: Backend):
+    (name,) = IndexBuilder("xxh128").publish(backend, empty=True)
+    index = ObjectIndex(backend, "xxh128", [name])
+
+    assert index.find(XXH(b"x")) is None
+    assert (index.packs(), index.missing_packs(), list(index.locations())) == ({}, [], [])
+    assert merge_indexes(backend, "xxh128", [name, name]) == []

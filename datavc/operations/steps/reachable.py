@@ -83,6 +83,9 @@ class Reachable:
         self._index_elsewhere()
         self.checkpoint()
         names = [*self._inherited.names, *self._published]
+        if not names:
+            # A root names one index at least, and a lone file that is kept as a whole blob lies in no pack.
+            names = self._builder.publish(self._cache.backend, empty=True)
         self._prove_claims(names)
         return names
 
