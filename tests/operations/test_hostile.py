@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hostilenames import DOTDATAVC, DOTGIT, MISSHAPEN
+from loopfs import loop_filesystem
 from planting import Planter
 from projects import Project
 
@@ -304,3 +308,133 @@ def test_a_symlink_may_point_anywhere_and_nothing_is_written_through_it(planter:
 
     assert project.read("planted/link/file") == b"hi"
     assert list(outside.iterdir()) == []
+
+
+# Another process: a folder of the workspace becomes a symlink to the outside, and a folder again.
+_FLIP = """
+import os, sys
+place, outside, away = sys.argv[1:]
+def tried(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError:
+        pass
+print("ready", flush=True)
+while True:
+    tried(os.rename, place, away)
+    tried(os.symlink, outside, place)
+    tried(os.unlink, place)
+    tried(os.rename, away, place)
+"""
+
+
+@contextlib.contextmanager
+def _flipping(place: Path, outside: Path, away: Path) -> Iterator[None]:
+    arguments = [str(place), str(outside), str(away)]
+    process = subprocess.Popen([sys.executable, "-c", _FLIP, *arguments], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _inodes(folder: Path) -> list:
+    """Everything in a folder, so that a file written, replaced, removed or chmoded is seen."""
+    found = [folder, *sorted(folder.rglob("*"))]
+    return [(path, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_nlink)
+            for path in found if (seen := path.lstat())]  # fmt: skip
+
+
+@pytest.mark.parametrize("flipped", ["data", "data/a", "data/a/b"])
+@pytest.mark.parametrize("rounds", [6, pytest.param(120, marks=pytest.mark.slow)])
+def test_a_folder_that_turns_into_a_symlink_during_checkout_leads_nowhere(
+    project: Project, flipped: str, rounds: int
+):
+    for version in ("one", "two"):
+        project.write({f"data/a/b/{n}": f"{version} {n}" for n in range(0 if version == "one" else 10, 40)})
+        project.write({f"data/{version}/new": version, "data/a/mode": "m", f"data/a/b/c/{version}": version})
+        (project.root / "data/a/mode").chmod(0o755 if version == "one" else 0o644)
+        project.run("add", "data")
+        project.commit(version)
+        if version == "one":
+            shutil.rmtree(project.root / "data")
+    # The outside looks like the inside, so that nothing would stop one who follows the symlink.
+    outside = project.root.parent / "outside"
+    shutil.copytree(project.root / "data", outside / "data", copy_function=shutil.copy)
+    before = _inodes(outside)
+    ended = []
+
+    with _flipping(project.root / flipped, outside / flipped, project.root.parent / "away"):
+        for number in range(rounds):
+            project.git("checkout", "--quiet", "HEAD~1" if number % 2 == 0 else "main", code=None)
+            result = project.run("checkout", "--force", code=None)
+            assert "bug in datavc" not in result.err, result.err[-3000:]
+            ended.append(result.code)
+
+    assert _inodes(outside) == before
+    # Left in peace, the same command finishes what was begun.
+    place, away = project.root / flipped, project.root.parent / "away"
+    if place.is_symlink():
+        place.unlink()
+    if away.exists() and not place.exists():
+        os.rename(away, place)
+    project.git("checkout", "--quiet", "--force", "main")
+    project.run("checkout", "--force")
+    assert project.read("data/a/b/39") == b"two 39"
+    assert "modified" not in project.run("status").out
+    assert _inodes(outside) == before
+
+
+def test_a_symlink_planted_above_a_dataset_is_not_gone_through(project: Project):
+    outside = project.root.parent / "outside"
+    (outside / "inner").mkdir(parents=True)
+    project.write({"sub/inner/data/file": "mine", "sub/keep": ""})
+    project.run("add", "sub/inner/data")
+    pointer = project.read("sub/inner/data.datavc")
+    shutil.rmtree(project.root / "sub")
+    (project.root / "sub").symlink_to(outside)
+    (outside / "inner/data.datavc").write_bytes(pointer)
+
+    for command in (("checkout",), ("checkout", "--force", "sub/inner/data"), ("status",), ("fsck",)):
+        _assert_refused(project, *command, code=None)
+    assert sorted(os.listdir(outside / "inner")) == ["data.datavc"]
+
+
+def _colliding(project: Project) -> None:
+    """Two files that differ in case, one with two forms of é, in a version and in a part of another."""
+    project.write({
+        "clash/README": "one", "clash/readme": "two",
+        "unicode/\u00e9": "composed", "unicode/e\u0301": "decomposed",
+        "fine/inner/Mixed": "x", "fine/other": "y",
+    })  # fmt: skip
+    project.run("add", "clash", "unicode", "fine")
+    project.commit("all")
+
+
+@pytest.mark.parametrize("kind", ["ext4-casefold", "vfat", "as if"])
+def test_names_that_are_one_where_case_does_not_count_are_refused_before_anything_is_touched(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    _colliding(project)
+    with contextlib.ExitStack() as stack:
+        if kind != "as if":
+            top = stack.enter_context(loop_filesystem(kind, tmp_path, 64 << 20))
+            target = Project(top / "clone", project.environment)
+            project.git("clone", "--quiet", str(project.root), str(target.root))
+        else:
+            monkeypatch.setattr("datavc.operations.checkout.is_case_sensitive", lambda _: False)
+            target = project.clone("clone")
+        # A process of its own keeps nothing open that is to be unmounted.
+        run = target.run if kind == "as if" else target.datavc
+        run("config", "--local", "cache.dir", str(project.root / ".git/datavc/cache"))
+
+        for name, pair in (("clash", "README"), ("unicode", "\u00e9")):
+            said = run("checkout", name, code=12).err
+            assert "one name on this file system" in said and pair in said
+            assert not (target.root / name).exists()
+        run("checkout", "fine")
+        assert target.tree("fine") == project.tree("fine")
+        assert "modified" not in run("status", "fine").out
