@@ -260,7 +260,7 @@ class Datavc(Versioned):
             found = json.loads(text[text.rindex("\n{\n") if "\n{\n" in text else text.index("{") :])
         except ValueError:
             return None
-        counts = found.get("traffic", {}).get("requests", {})
+        counts = found.get("fetched", found).get("traffic", {}).get("requests", {})
         return sum(counts.values())
 
 
