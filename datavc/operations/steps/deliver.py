@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datavc.durable import storage_errors, write_all
-from datavc.errors import ConflictError, DigestMismatch
+from datavc.errors import ConflictError, DigestMismatch, MalformedError
 from datavc.formats.digest import hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE, SYMLINK
@@ -30,6 +30,8 @@ from datavc.workspace.safepath import RESERVED_PREFIX, open_folder
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPARSE_FROM = 64 << 10
+# Linux takes no longer target of a symlink, and no other system does.
+_MAX_TARGET = 4095
 
 
 class DeliverSettings(NamedTuple):
@@ -170,8 +172,7 @@ class _FolderWriter:
     def _create(self, folder_fd: int, name: bytes, row: DeliverRow) -> os.stat_result:
         _, kind, digest, location, _ = row
         if kind == SYMLINK and self._symlinks:
-            target = b"".join(self._content(digest, location))
-            os.symlink(target, name, dir_fd=folder_fd)
+            os.symlink(self._target(row), name, dir_fd=folder_fd)
             return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
         if location is None and self._link != "copy":
             return self._link_blob(folder_fd, name, digest, executable=kind == EXECUTABLE)
@@ -191,6 +192,16 @@ class _FolderWriter:
             raise
         finally:
             os.close(fd)
+
+    def _target(self, row: DeliverRow) -> bytes:
+        target = b""
+        for piece in self._content(row[2], row[3]):
+            target += piece
+            if len(target) > _MAX_TARGET:
+                break
+        if not 0 < len(target) <= _MAX_TARGET or b"\0" in target:
+            raise MalformedError(f"{show(row[0])} is a symlink with a target that no file system takes")
+        return target
 
     def _link_blob(self, folder_fd: int, name: bytes, digest: bytes, *, executable: bool) -> os.stat_result:
         """Link a whole blob into the workspace, and hash what the workspace will show."""
