@@ -89,10 +89,13 @@ def run_writing_short(project: Project, arguments: list[str], point: int, *, onc
 
 
 def run_with_few_files(project: Project, arguments: list[str], most: int) -> int:
-    """Run a command that may have no descriptor of number ``most`` or above (EMFILE); returns its exit code."""
+    """Run a command that may open ``most`` descriptors (EMFILE), beside those that are open; returns its exit code."""
 
     def install() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        taken = {int(name) for name in os.listdir("/dev/fd")}
+        free = (number for number in itertools.count() if number not in taken)
+        limit = next(itertools.islice(free, most, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     return os.waitstatus_to_exitcode(_in_child(project, arguments, install))
 

@@ -36,9 +36,9 @@ def sweep(repo: Repo, leftovers: Iterable[bytes]) -> None:
                 os.close(folder_fd)
     finally:
         os.close(root_fd)
-    for path in (repo.private / "state").glob(f"{TEMPORARY_PREFIX}*"):
+    for file in (repo.private / "state").glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
-            path.unlink()
+            file.unlink()
 
 
 def _remove_tree(folder_fd: int, name: bytes) -> None:
