@@ -94,6 +94,9 @@ class BlobStore:
 
     def _link(self, folder_fd: int, name: bytes, digest: bytes, expected: Stat, *, executable: bool) -> Stat:
         """Put a link in the place of the file, which must still be the one that was stored."""
+        if os.path.samestat(os.stat(name, dir_fd=folder_fd), os.stat(self._cache.blob_file(digest))):
+            # By a command that was killed before it could record that. One more link would change the ctime of both.
+            return expected
         temporary = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}".encode()
         place(self._kind, self._cache.blob_file(digest), folder_fd, temporary, executable=executable)
         here = os.stat(name, dir_fd=folder_fd)
