@@ -59,6 +59,21 @@ def loop_filesystem(kind: str, tmp_path: Path, size: int = 0) -> Iterator[Path]:
             top.rmdir()
 
 
+@contextlib.contextmanager
+def memory_filesystem(tmp_path: Path, size: int) -> Iterator[Path]:
+    """The top folder of a new, empty tmpfs that holds ``size`` bytes, to the page. Skips as :func:`loop_filesystem`."""
+    _need("tmpfs", sys.platform == "linux", "it is Linux's")
+    _need("tmpfs", os.geteuid() == 0, "mounting needs root")
+    top = tmp_path / "tmpfs-mounted"
+    top.mkdir()
+    _run("tmpfs", ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(top)])
+    try:
+        yield top
+    finally:
+        _unmount(top)
+        top.rmdir()
+
+
 def _casefolded(kind: str, top: Path) -> Path:
     folder = top / "folded"
     folder.mkdir()

@@ -11,15 +11,28 @@ import mmap
 import os
 from pathlib import Path
 
+from datavc.durable import storage_errors, write_all
+
+_PIECE = 1 << 20
+
 
 def create_claims(path: Path, entries: int, digest_length: int) -> None:
-    """Make an empty table for ``entries`` digests: at least two slots each, a sparse file."""
+    """Make an empty table for ``entries`` digests: at least two slots each.
+
+    Written out and no sparse file: where a disk is too full for a page of a mapped file, the system kills who writes to it.
+
+    Raises:
+        OutOfSpace, StorageError: it could not be written.
+    """
     slots = 1 << max(4, (2 * entries - 1).bit_length())
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        os.ftruncate(fd, slots * digest_length)
-    finally:
-        os.close(fd)
+    zeros = memoryview(bytes(_PIECE))
+    with storage_errors(path):
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            for start in range(0, slots * digest_length, _PIECE):
+                write_all(fd, zeros[: slots * digest_length - start])
+        finally:
+            os.close(fd)
 
 
 class Claims:

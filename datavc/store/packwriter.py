@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from datavc.durable import write_all
+from datavc.durable import storage_errors, write_all
 from datavc.formats.pack import (
     MAX_PACK_BYTES,
     MAX_PACK_ENTRIES,
@@ -41,11 +41,12 @@ class SealedPack(NamedTuple):
 
 
 class PackWriter:
-    """Writes one pack into ``folder``. Not for several threads."""
+    """Writes one pack into ``folder``. Not for several threads. What writes raises OutOfSpace, StorageError."""
 
     def __init__(self, folder: Path, algorithm: str, content: int) -> None:
         self._path = folder / f"pack-{os.getpid()}-{os.urandom(8).hex()}"
-        self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with storage_errors(self._path):
+            self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         self._hash = xxhash.xxh3_128()
         self._algorithm = algorithm
         self._content = content
@@ -102,7 +103,8 @@ class PackWriter:
         )
         self._put(encode_pack_footer(footer))
         self._flush()
-        os.close(self._fd)
+        with storage_errors(self._path):
+            os.close(self._fd)
         self._fd = -1
         return SealedPack(self._hash.digest(), self.size, self._path, footer)
 
@@ -133,4 +135,5 @@ class PackWriter:
     def _write(self, block: bytes | memoryview) -> None:
         # Hash the very bytes that are written, not another copy of them.
         self._hash.update(block)
-        write_all(self._fd, block)
+        with storage_errors(self._path):
+            write_all(self._fd, block)
