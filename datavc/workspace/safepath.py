@@ -101,7 +101,7 @@ def casefold_collision(names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
         try:
             keys = [*_caseless(block.decode("utf-8")).split("\0")]
         except UnicodeDecodeError:
-            keys = [_caseless_or_bytes(name) for name in names]
+            keys = [caseless_key(name) for name in names]
     if len(set(keys)) == len(keys):
         return None
     seen: dict[str | bytes, bytes] = {}
@@ -193,7 +193,8 @@ def _caseless(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
-def _caseless_or_bytes(name: bytes) -> str | bytes:
+def caseless_key(name: bytes) -> str | bytes:
+    """What two names have in common that are one file where case and Unicode form do not count."""
     try:
         return _caseless(name.decode("utf-8"))
     except UnicodeDecodeError:

@@ -18,6 +18,7 @@ from planting import Planter
 from projects import Project
 
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
+from datavc.operations.steps.fulfil import Fulfilment
 from datavc.store import layout
 
 # Every command that reads the trees of a version.
@@ -438,3 +439,57 @@ def test_names_that_are_one_where_case_does_not_count_are_refused_before_anythin
         run("checkout", "fine")
         assert target.tree("fine") == project.tree("fine")
         assert "modified" not in run("status", "fine").out
+
+
+def _rename_by_case(project: Project) -> None:
+    """Two commits, between which a file and a folder change nothing but the case of their names."""
+    project.write({"data/Readme": "same", "data/Folder/file": "in it", "data/other": "o"})
+    project.run("add", "data")
+    project.commit("one")
+    os.rename(project.root / "data/Readme", project.root / "data/README")
+    os.rename(project.root / "data/Folder", project.root / "data/folder")
+    project.run("add", "data")
+    project.commit("two")
+
+
+@pytest.mark.parametrize("kind", ["ext4-casefold", "vfat"])
+def test_a_name_that_only_changes_its_case_changes_it_where_case_does_not_count(
+    project: Project, tmp_path: Path, kind: str
+):
+    _rename_by_case(project)
+    with loop_filesystem(kind, tmp_path, 64 << 20) as top:
+        clone = Project(top / "clone", project.environment)
+        project.git("clone", "--quiet", str(project.root), str(clone.root))
+        clone.datavc("config", "--local", "cache.dir", str(project.root / ".git/datavc/cache"))
+        clone.datavc("checkout")
+        clone.git("checkout", "--quiet", "HEAD~1")
+        clone.datavc("checkout")
+
+        assert clone.tree("data").keys() == {b".", b"Folder", b"Folder/file", b"Readme", b"other"}
+        assert "modified" not in clone.datavc("status").out
+
+
+@pytest.mark.parametrize("case_sensitive", [True, False])
+def test_what_would_be_taken_for_a_new_file_goes_before_that_is_written_and_all_else_after(
+    project: Project, monkeypatch: pytest.MonkeyPatch, case_sensitive: bool
+):
+    _rename_by_case(project)
+    later = project.tree("data")
+    project.git("checkout", "--quiet", "HEAD~1")
+    monkeypatch.setattr("datavc.operations.checkout.is_case_sensitive", lambda _: case_sensitive)
+    there = []
+    real = Fulfilment._write
+
+    def write(self: Fulfilment, root_fd: int) -> None:
+        there.extend(project.tree("data"))
+        real(self, root_fd)
+
+    monkeypatch.setattr(Fulfilment, "_write", write)
+    project.run("checkout")
+
+    # What has another name everywhere stays until the new is there.
+    assert (b"README" in there, b"folder/file" in there) == (case_sensitive, case_sensitive)
+    assert project.tree("data").keys() == {b".", b"Folder", b"Folder/file", b"Readme", b"other"}
+    project.git("checkout", "--quiet", "main")
+    project.run("checkout")
+    assert project.tree("data") == later

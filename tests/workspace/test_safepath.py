@@ -195,7 +195,7 @@ def test_names_that_are_no_utf8_collide_with_nothing():
 
 @given(st.lists(_names.filter(lambda name: b"\0" not in name), unique=True, max_size=8))
 def test_a_collision_is_found_exactly_when_keys_are_equal(names: list[bytes]):
-    keys = [safepath._caseless_or_bytes(name) for name in names]
+    keys = [safepath.caseless_key(name) for name in names]
 
     found = casefold_collision(names)
 

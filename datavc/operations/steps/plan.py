@@ -6,7 +6,7 @@ the workspace was made from, or a checkout under way) nor that of the target.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from datavc.errors import MalformedError
@@ -16,7 +16,7 @@ from datavc.operations.steps.examine import View
 from datavc.operations.steps.trees import TreeSource, deep_recursion, entries
 from datavc.workspace.listing import Folder
 from datavc.workspace.readfile import Stat
-from datavc.workspace.safepath import casefold_collision
+from datavc.workspace.safepath import casefold_collision, caseless_key
 
 
 @dataclass(slots=True)
@@ -158,14 +158,32 @@ class Planner:
         place = len(self._plan.folders)
         present = {name: number for number, name in enumerate(found.names)} if found is not None else {}
         target = {entry.name: entry for entry in entries(tree)} if tree is not None else {}
+        in_the_way = self._in_the_way(present.keys() - target.keys(), target.keys() - present.keys())
         for name in sorted(target.keys() | present.keys()):
+            files, folders = len(self._plan.removed), len(self._plan.removed_folders)
             number = present.get(name)
             here = (found, number) if found is not None and number is not None else None
             then = [_named(version, name) for version in old]
             self._entry(work, path + b"/" + name, target.get(name), here, then)
+            if name in in_the_way:
+                self._clear_first(files, folders)
         if wanted is not None and (work.entries or work.is_new):
             self._plan.folders.insert(place, work)
         self._plan.touched.add(path)
+
+    def _in_the_way(self, going: Set[bytes], coming: Set[bytes]) -> set[bytes]:
+        """Those names whose files would be taken for ones to be written: only their case or Unicode form changes."""
+        if self._case_sensitive or not going or not coming:
+            return set()
+        keys = set(map(caseless_key, coming))
+        return {name for name in going if caseless_key(name) in keys}
+
+    def _clear_first(self, files: int, folders: int) -> None:
+        """Let what was planned to be removed since then go before anything is written."""
+        plan = self._plan
+        plan.cleared += plan.removed[files:]
+        plan.cleared_folders += plan.removed_folders[folders:]
+        del plan.removed[files:], plan.removed_folders[folders:]
 
     def _new_folder(self, path: bytes, tree: Tree) -> None:
         """Plan a folder that is not there: nothing in it can be unsaved, so nothing on record is looked at."""
@@ -194,9 +212,7 @@ class Planner:
         plan.removed_folders.append(path)
         plan.touched.add(path)
         if first:
-            plan.cleared += plan.removed[files:]
-            plan.cleared_folders += plan.removed_folders[folders:]
-            del plan.removed[files:], plan.removed_folders[folders:]
+            self._clear_first(files, folders)
 
     def _tree(self, wanted: Entry | None, path: bytes) -> Tree | None:
         if wanted is None:
