@@ -87,7 +87,10 @@ class S3Backend(Backend):
                     self._look_for_bucket()
                 raise
         self._bucket_seen = True
-        return StoredFile(name, answer["ContentLength"], answer["LastModified"].timestamp())
+        try:
+            return StoredFile(name, answer["ContentLength"], answer["LastModified"].timestamp())
+        except KeyError:
+            raise TransientError(f"{self.place.url}/{name}: the server's answer broke off") from None
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         check_name(prefix.removesuffix("/"))
@@ -237,7 +240,8 @@ class S3Backend(Backend):
         """How many bytes follow. Raises StorageError where they are not those asked for."""
         follow = answer.get("ContentLength")
         if follow is None:
-            raise StorageError(f"{self.place.url}/{name}: the server does not say how many bytes it sends")
+            # A connection that broke among the headers is taken for an answer that has no more of them.
+            raise TransientError(f"{self.place.url}/{name}: the server does not say how many bytes it sends")
         if start == 0 and length in (None, follow) and "ContentRange" not in answer:
             return int(follow)
         sent, _, whole = str(answer.get("ContentRange", "")).removeprefix("bytes ").partition("/")
