@@ -247,6 +247,15 @@ class Repo:
             raise MalformedError(f"{file} is the workspace state of another dataset, {show(state.path)}")
         return state
 
+    def states(self) -> list[WorkspaceState]:
+        """What is recorded of every dataset in this worktree. Raises MalformedError."""
+        folder = self.private / "state"
+        if not folder.is_dir():
+            return []
+        with storage_errors(folder):
+            files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+            return [decode_state(file.read_bytes(), str(file)) for file in files]
+
     def write_state(self, state: WorkspaceState) -> None:
         """Record what a dataset was made from, durably."""
         file = self._state_path(state.path)

@@ -143,6 +143,12 @@ COMMANDS = {
         Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
         Command("du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --json"),
         Command("cat", LOOK, "Write a file of a dataset to standard output", ""),
+        Command(
+            "evict",
+            CARE,
+            "Drop from this machine what a remote holds",
+            "-r= --remote= --max-size= --workspace -n --dry-run --json",
+        ),
         Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
         Command(
             "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING

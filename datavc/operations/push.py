@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from datavc.errors import DatavcError, StorageError, UsageError
+from datavc.formats.amounts import human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
@@ -106,10 +107,26 @@ def push(
             result.datasets.append(run.push(version, root))
     if not dry_run:
         run.remember()
+        _drop_pushed(repo, result, progress)
     result.traffic = traffic_of([store])
     if run.first_error is not None and len(result.failed) == len(result.datasets):
         raise run.first_error
     return result
+
+
+def _drop_pushed(repo: Repo, result: PushResult, progress: Progress) -> None:
+    """Where only what is not pushed shall be kept in the cache: what the remote is seen to hold goes."""
+    if repo.config.get("cache.keep") != "unpushed":
+        return
+    from datavc.operations.evict import evict
+
+    try:
+        gone = evict(repo, [], remote=result.remote, progress=progress)
+    except DatavcError as error:
+        progress.note(f"warning: nothing was dropped from the cache: {error.message}")
+        return
+    if gone.dropped:
+        progress.note(f"{human_size(gone.freed_bytes)} dropped from the cache, as cache.keep = unpushed says")
 
 
 class _Run:

@@ -25,6 +25,14 @@ _NEXT = {
     "not in the cache": "datavc add --rehash {path}, where the data is whole",
 }
 
+# Where there is a remote, and the cache lacks the version.
+_FROM_REMOTE = {
+    "behind": "datavc pull {path}",
+    "missing": "datavc pull {path}",
+    "checkout unfinished": "datavc pull {path}",
+    "not in the cache": "datavc fetch {path}",
+}
+
 
 def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False) -> int | None:
     """Say what state each dataset is in
@@ -74,6 +82,8 @@ def _print(repo: Repo, row: DatasetStatus) -> None:
         talk(f"  {show_path(problem)} {reason}")
     hints = (_NEXT[state] for state in row.states if state in _NEXT)
     hint = next(hints, None)
+    if "not in the cache" in row.states and repo.config.tables_in("remote", "url"):
+        hint = _FROM_REMOTE.get(row.states[0], hint)
     if hint is not None:
         next_command(hint.format(path=repo.typed(row.path), pointer=repo.typed(row.path + b".datavc")))
 
