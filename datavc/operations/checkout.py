@@ -24,6 +24,7 @@ from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.locating import Located, locate
 from datavc.operations.steps.placing import free_bytes, place_of
 from datavc.operations.steps.plan import Plan, Planner
+from datavc.operations.steps.sweeping import beside, sweep
 from datavc.operations.steps.trees import TreeSource
 from datavc.operations.steps.versions import find_version
 from datavc.parallel import Workers
@@ -214,7 +215,9 @@ def _check_out(repo: Repo, job: _Job, *, dry_run: bool, workers: Workers, progre
     if not dry_run:
         if plan.unsaved:
             saved = _save(repo, view, jobs=workers.jobs, progress=progress)
-        if plan.is_empty and not view.scan.leftovers:
+        if plan.is_empty:
+            # A killed checkout may have left a staged folder, inside or beside, and nothing else to do.
+            sweep(repo, [*view.scan.leftovers, *beside(repo, [view.path])])
             _note_done(repo, job)
         else:
             _note_begun(repo, job)

@@ -164,3 +164,18 @@ def test_a_pointer_that_lies_about_its_size_is_refused(project: Project):
     (project.root / "file").unlink()
     project.run("checkout", code=12)
     assert not (project.root / "file").exists()
+
+
+@pytest.mark.parametrize("where", ["sub", "sub/data", "sub/data/inner"])
+def test_what_a_killed_checkout_left_staged_goes_even_if_there_is_nothing_else_to_do(
+    where: str, project: Project
+):
+    project.write({"sub/data/a": "a", "sub/data/inner/b": "b"})
+    project.run("add", "sub/data")
+    before = project.tree("sub")
+    project.write({f"{where}/.datavc-tmp-0123456789abcdef/a": "half", f"{where}/.datavc-tmp-fedcba": "file"})
+
+    project.run("checkout", "sub/data")
+
+    assert project.tree("sub") == before
+    assert project.run("status").out == "sub/data: pointer not committed\n"
