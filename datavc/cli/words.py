@@ -22,8 +22,6 @@ INTERRUPTED = 130
 TERMINATED = 143
 NOBODY_READS = 141
 
-REPORT_AT = "https://github.com/datavc/datavc/issues"
-
 _HINTS = {
     errno.ENOSPC: "make room there, then run the same command again",
     errno.EDQUOT: "make room in the quota, then run the same command again",
@@ -110,7 +108,11 @@ class Teller:
         _print_traceback()
         versions = f"datavc {__version__}, Python {platform.python_version()}, {platform.platform()}"
         self._line("error: ", f"this is a bug in datavc ({versions})", "red")
-        self._line("hint: ", f"please report the lines above at {REPORT_AT}", "cyan")
+        # No address: the one that holds is where this copy of datavc came from.
+        report = (
+            "please report it where you got datavc from, with the lines above and the command that you typed"
+        )
+        self._line("hint: ", report, "cyan")
 
 
 def raise_on_signals() -> Callable[[], None]:
