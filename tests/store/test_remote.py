@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,21 @@ def open_remote(backend: Backend) -> RemoteStore:
     return RemoteStore("origin", backend, REPO_ID, "xxh128")
 
 
-def large_index(backend: Backend, rows: int = 20 * FRAME_ROWS) -> tuple[str, list[bytes]]:
-    """An index of more than a MiB, of noise that does not compress, and the digests in it."""
+@cache
+def _large_index() -> tuple[bytes, list[bytes]]:
     noise = random.Random(1)
-    digests = sorted({noise.randbytes(16) for _ in range(rows)})
+    digests = sorted({noise.randbytes(16) for _ in range(12 * FRAME_ROWS)})
     table = [
         (name, 0, 8 + noise.randrange(1 << 25), noise.randrange(1 << 20), 1 << 20, 0) for name in digests
     ]
     encoded = encode_pack_index("xxh128", [(b"\1" * 16, 1 << 20)], table)
     assert len(encoded) > 1 << 20
+    return encoded, digests
+
+
+def large_index(backend: Backend) -> tuple[str, list[bytes]]:
+    """An index of more than a MiB, of noise that does not compress, and the digests in it."""
+    encoded, digests = _large_index()
     name = layout.sealed_name(XXH(encoded))
     backend.write(layout.index_path(name), encoded)
     return name, digests
