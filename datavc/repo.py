@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,8 @@ class Repo:
         self.shared = shared
         self.here = self.root_bytes
         self.known_pointers: list[bytes] | None = None
+        # Fetches the trees of a version that is not here, while a command may ask remotes; whether that went well.
+        self.obtain_trees: Callable[[Digest], bool] | None = None
 
     @classmethod
     def find(cls, folder: Path) -> Repo:

@@ -32,6 +32,7 @@ Revs = Annotated[
 AllBranches = Annotated[bool, typer.Option("--all-branches", help="Take the pointers of all branches")]
 AllTags = Annotated[bool, typer.Option("--all-tags", help="Take the pointers of all tags")]
 Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Hold at most so much at once")]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no remote for what is not here")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask")]
 OneRemote = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The remote")]
 Endpoint = Annotated[

@@ -75,12 +75,12 @@ COMMANDS = {
             "Put files or folders into the cache and write their pointers",
             "-u --update -f --force --stage --rehash -n --dry-run --json",
         ),
-        Command("status", WORK, "Say what state each dataset is in", "--json --exit-code"),
+        Command("status", WORK, "Say what state each dataset is in", "--json --exit-code --offline"),
         Command(
             "diff",
             WORK,
             "Show which files differ from what the pointers say",
-            "--name-only -z --null --json --exit-code",
+            "--name-only -z --null --json --exit-code --offline",
         ),
         Command(
             "checkout",
@@ -140,9 +140,13 @@ COMMANDS = {
             "Say which datasets are complete on which remote",
             "-r= --remote= --json --exit-code",
         ),
-        Command("ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --json"),
-        Command("du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --json"),
-        Command("cat", LOOK, "Write a file of a dataset to standard output", ""),
+        Command(
+            "ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --offline --json"
+        ),
+        Command(
+            "du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --offline --json"
+        ),
+        Command("cat", LOOK, "Write a file of a dataset to standard output", "--offline"),
         Command(
             "evict",
             CARE,

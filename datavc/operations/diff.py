@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datavc.formats.paths import is_inside
 from datavc.formats.tree import FOLDER, KIND_NAMES
 from datavc.operations.selection import select
+from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.compare import Change, changes
 from datavc.operations.steps.examine import View, base_trees, examine
 from datavc.operations.steps.trees import TreeSource, entries
@@ -23,24 +24,33 @@ class DatasetDiff:
 
 
 def diff(
-    repo: Repo, paths: list[bytes], *, jobs: int = 1, progress: Progress = SILENT, rehash: bool = False
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    jobs: int = 1,
+    offline: bool = False,
+    progress: Progress = SILENT,
+    rehash: bool = False,
 ) -> list[DatasetDiff]:
     """The differences of the datasets that ``paths`` name, hold or lie in; of all without paths.
+
+    Trees that are not here are fetched, unless ``offline``.
 
     Raises:
         NotFoundError: a path has nothing to do with any dataset.
         ObjectNotFound: a tree is neither in the cache nor kept beside the workspace state.
     """
     results = []
-    for item in select(repo, paths):
-        view = examine(
-            repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash
-        )
-        found = [] if view.standing == "clean" else _changes(repo, view)
-        if item.parts is not None:
-            full = [view.path + b"/" + part for part in item.parts]
-            found = [change for change in found if any(is_inside(change.path, part) for part in full)]
-        results.append(DatasetDiff(view.path, found))
+    with looking_afar(repo, offline=offline, progress=progress):
+        for item in select(repo, paths):
+            view = examine(
+                repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash
+            )
+            found = [] if view.standing == "clean" else _changes(repo, view)
+            if item.parts is not None:
+                full = [view.path + b"/" + part for part in item.parts]
+                found = [change for change in found if any(is_inside(change.path, part) for part in full)]
+            results.append(DatasetDiff(view.path, found))
     return results
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from datavc.formats.tree import FOLDER, Entry
 from datavc.operations.listing import datasets_in, find_entry
+from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.trees import TreeSource, entries
+from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 
 
@@ -20,12 +22,26 @@ class Usage:
     files: int
 
 
-def du(repo: Repo, paths: list[bytes], *, depth: int = 0) -> list[Usage]:
+def du(
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    depth: int = 0,
+    offline: bool = False,
+    progress: Progress = SILENT,
+) -> list[Usage]:
     """The datasets (or folders in them) that ``paths`` name or hold, and the folders in them ``depth`` levels deep.
+
+    Trees that are not here are fetched, unless ``offline``.
 
     Raises:
         NotFoundError: nothing has that path. ObjectNotFound: a tree is missing.
     """
+    with looking_afar(repo, offline=offline, progress=progress):
+        return _add_up(repo, paths, depth)
+
+
+def _add_up(repo: Repo, paths: list[bytes], depth: int) -> list[Usage]:
     rows: list[Usage] = []
     for path in paths or [repo.root_bytes]:
         inside = datasets_in(repo, path)

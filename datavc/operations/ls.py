@@ -9,7 +9,9 @@ from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, Entry
 from datavc.operations.listing import datasets_in, find_digest, find_entry
+from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.trees import TreeSource, entries
+from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 
 
@@ -25,13 +27,26 @@ class ListedEntry:
 
 
 def ls(
-    repo: Repo, path: bytes | None = None, *, digest: str | None = None, recursive: bool = False
+    repo: Repo,
+    path: bytes | None = None,
+    *,
+    digest: str | None = None,
+    recursive: bool = False,
+    offline: bool = False,
+    progress: Progress = SILENT,
 ) -> list[ListedEntry]:
     """The entries of a folder of a dataset, the one entry that is a file, or the datasets in a folder of the repo.
+
+    Trees that are not here are fetched, unless ``offline``.
 
     Raises:
         NotFoundError: nothing has that path. ObjectNotFound: a tree is missing.
     """
+    with looking_afar(repo, offline=offline, progress=progress):
+        return _list(repo, path, digest, recursive)
+
+
+def _list(repo: Repo, path: bytes | None, digest: str | None, recursive: bool) -> list[ListedEntry]:
     if digest is not None:
         trees, entry = find_digest(repo, digest)
         return (

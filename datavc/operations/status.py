@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from datavc.errors import DatavcError, ObjectNotFound
 from datavc.operations.selection import Selected, select
+from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.compare import Change, changes
 from datavc.operations.steps.examine import View, base_trees, examine
 from datavc.operations.steps.notes import uncommitted_pointers
@@ -40,9 +41,17 @@ class DatasetStatus:
 
 
 def status(
-    repo: Repo, paths: list[bytes], *, jobs: int = 1, progress: Progress = SILENT, rehash: bool = False
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    jobs: int = 1,
+    offline: bool = False,
+    progress: Progress = SILENT,
+    rehash: bool = False,
 ) -> list[DatasetStatus]:
     """The standing of the datasets that ``paths`` name, hold or lie in; of all without paths. Changes nothing.
+
+    Trees that are not here and are needed to tell what changed are fetched, unless ``offline``.
 
     Raises:
         NotFoundError: a path has nothing to do with any dataset.
@@ -50,7 +59,8 @@ def status(
     """
     uncommitted = uncommitted_pointers(repo)
     selected = select(repo, paths)
-    return [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
+    with looking_afar(repo, offline=offline, progress=progress):
+        return [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
 
 
 def _status(

@@ -101,6 +101,7 @@ def test_options_are_those_of_the_command_and_the_global_ones(workspace: Path):
     assert complete(workspace, "status", "--") == {
         "--json",
         "--exit-code",
+        "--offline",
         "--quiet",
         "--verbose",
         "--jobs",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.options import ExitCode, Json, Paths
+from datavc.cli.options import ExitCode, Json, Offline, Paths
 from datavc.cli.render import from_here, print_json, show_path
 from datavc.cli.session import current
 
@@ -16,12 +16,14 @@ def diff(
     paths: Paths = None,
     name_only: Annotated[bool, typer.Option("--name-only", help="Print paths alone")] = False,
     null: Annotated[bool, typer.Option("-z", "--null", help="Paths as they are, each ended by NUL")] = False,
+    offline: Offline = False,
     json: Json = False,
     exit_code: ExitCode = False,
 ) -> int | None:
     """Show which files differ from what the pointers say
 
-    A added, M changed, D removed, R renamed, with sizes. Needs no data in the cache.
+    A added, M changed, D removed, R renamed, with sizes. Needs no data in the cache; trees that are
+    not there are fetched.
 
     Examples:
       datavc diff
@@ -38,7 +40,7 @@ def diff(
     session = current()
     repo = Repo.find(session.folder)
     jobs = session.jobs or default_jobs()
-    rows = compare(repo, session.absolutes(paths), jobs=jobs, progress=session.progress)
+    rows = compare(repo, session.absolutes(paths), jobs=jobs, offline=offline, progress=session.progress)
     changes = [change for row in rows for change in row.changes]
     if json:
         print_json(rows)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.options import Json, Paths
+from datavc.cli.options import Json, Offline, Paths
 from datavc.cli.render import print_json, print_table, show_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
@@ -15,11 +15,12 @@ from datavc.formats.amounts import human_size
 def du(
     paths: Paths = None,
     depth: Annotated[int, typer.Option("-d", "--depth", min=0, help="Folders this many levels deep too")] = 0,
+    offline: Offline = False,
     json: Json = False,
 ) -> None:
     """Add up how much is in datasets and their folders
 
-    From the pointers and trees alone.
+    From the pointers and trees alone. Trees that are not in the cache are fetched.
 
     Examples:
       datavc du
@@ -31,7 +32,13 @@ def du(
     from datavc.repo import Repo
 
     session = current()
-    rows = add_up(Repo.find(session.folder), session.absolutes(paths), depth=depth)
+    rows = add_up(
+        Repo.find(session.folder),
+        session.absolutes(paths),
+        depth=depth,
+        offline=offline,
+        progress=session.progress,
+    )
     if json:
         print_json(rows)
     else:

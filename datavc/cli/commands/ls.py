@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.options import Json
+from datavc.cli.options import Json, Offline
 from datavc.cli.render import print_json, print_table, show_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
@@ -20,11 +20,13 @@ def ls(
         bool, typer.Option("-r", "--recursive", help="Folders too, all the way down")
     ] = False,
     long: Annotated[bool, typer.Option("-l", "--long", help="Kind, size, files and digest too")] = False,
+    offline: Offline = False,
     json: Json = False,
 ) -> None:
     """List datasets and the files in them
 
-    From the pointers and trees alone: nothing of it need be in the workspace.
+    From the pointers and trees alone: nothing of it need be in the workspace. Trees that are not in the cache either are
+    fetched.
 
     Examples:
       datavc ls
@@ -41,7 +43,9 @@ def ls(
     repo = Repo.find(session.folder)
     digest = path if path is not None and is_digest(path) else None
     place = session.absolute(path) if path is not None and digest is None else None
-    rows = list_entries(repo, place, digest=digest, recursive=recursive)
+    rows = list_entries(
+        repo, place, digest=digest, recursive=recursive, offline=offline, progress=session.progress
+    )
     if json:
         print_json(rows)
     elif long:

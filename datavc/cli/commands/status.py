@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datavc.cli.options import ExitCode, Json, Paths
+from datavc.cli.options import ExitCode, Json, Offline, Paths
 from datavc.cli.render import from_here, next_command, print_json, show_path, styled, talk
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
@@ -34,7 +34,9 @@ _FROM_REMOTE = {
 }
 
 
-def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False) -> int | None:
+def status(
+    paths: Paths = None, json: Json = False, exit_code: ExitCode = False, offline: Offline = False
+) -> int | None:
     """Say what state each dataset is in
 
     clean: as the pointer says. modified: you changed it (datavc add). behind: the pointer changed (datavc checkout).
@@ -54,7 +56,7 @@ def status(paths: Paths = None, json: Json = False, exit_code: ExitCode = False)
     session = current()
     repo = Repo.find(session.folder)
     jobs = session.jobs or default_jobs()
-    rows = look(repo, session.absolutes(paths), jobs=jobs, progress=session.progress)
+    rows = look(repo, session.absolutes(paths), jobs=jobs, offline=offline, progress=session.progress)
     if json:
         print_json(rows)
     else:

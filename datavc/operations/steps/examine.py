@@ -155,12 +155,12 @@ def complete(repo: Repo, view: View, *, whole: bool = False) -> None:
 
 
 def base_trees(repo: Repo, version: tuple[Digest, str]) -> TreeSource:
-    """The trees of a version, from the cache or from the copies in the stat cache."""
+    """The trees of a version, from the cache or from the copies in the stat cache, or from afar where that is allowed."""
     try:
         cache = repo.cache
     except (DatavcError, OSError):
         cache = None
-    return TreeSource(cache, repo.stat_cache, *version)
+    return TreeSource(cache, repo.stat_cache, *version, obtain=repo.obtain_trees)
 
 
 def drop_unreadable(scan: Scan) -> None:

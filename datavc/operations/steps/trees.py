@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from datavc.errors import DatavcError, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest, hash_function
@@ -15,20 +15,32 @@ from datavc.workspace.safepath import first_refused
 from datavc.workspace.statcache import StatCache
 
 # A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold.
-_MAX_TREE_BYTES = 1 << 30
+MAX_TREE_BYTES = 1 << 30
 
 
 class TreeSource:
     """The trees below ``top``, the digest of a dataset of ``kind`` (a tree's word).
 
-    Copies in the stat cache serve where the cache lacks a tree, so that ``diff`` works while the data is away.
+    Copies in the stat cache serve where the cache lacks a tree, so that ``diff`` works while the data is away. Where they
+    lack it too, ``obtain`` is called once, which may bring the version's trees into the cache.
     """
 
-    def __init__(self, cache: Cache | None, copies: StatCache | None, top: Digest, kind: str) -> None:
+    def __init__(
+        self,
+        cache: Cache | None,
+        copies: StatCache | None,
+        top: Digest,
+        kind: str,
+        *,
+        obtain: Callable[[Digest], bool] | None = None,
+    ) -> None:
         self._algorithm = top.algorithm
         self._hash = hash_function(top.algorithm)
+        self._version = top
+        self._cache = cache
         self._reader = cache.reader(top) if cache is not None else None
         self._copies = copies
+        self._obtain = obtain
         self.top = top.raw
         self.kind = KIND_NAMES.index(kind)
         self._trees: dict[bytes, Tree] = {}
@@ -60,12 +72,17 @@ class TreeSource:
         failure: DatavcError | None = None
         if self._reader is not None:
             try:
-                return self._reader.read(digest, limit=_MAX_TREE_BYTES)
+                return self._reader.read(digest, limit=MAX_TREE_BYTES)
             except (DatavcError, OSError) as error:
                 failure = error if isinstance(error, DatavcError) else None
         copy = self._copies.tree(digest) if self._copies is not None else None
         if copy is not None and self._hash(copy) == digest:
             return copy
+        obtain, self._obtain = self._obtain, None
+        is_missing = isinstance(failure, ObjectNotFound)
+        if self._cache is not None and is_missing and obtain is not None and obtain(self._version):
+            self._reader = self._cache.reader(self._version)
+            return self._encoded(digest)
         raise failure or ObjectNotFound(f"object {Digest(self._algorithm, digest)} is not in the cache")
 
     def folder(self, path: bytes, dataset: bytes) -> Tree | None:

@@ -1,0 +1,77 @@
+"""Looking into versions that are not here: what a command needs in order to see them is fetched when it is missing.
+
+One seam: while the block lasts, trees that the cache lacks are fetched where trees are read (``examine.base_trees``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from datavc.errors import DatavcError
+from datavc.formats.amounts import count, human_size
+from datavc.formats.digest import Digest
+from datavc.formats.paths import show
+from datavc.progress import Progress
+from datavc.repo import Repo
+
+
+@contextmanager
+def looking_afar(repo: Repo, *, offline: bool, progress: Progress) -> Iterator[None]:
+    """In the block, trees of versions that are missing are fetched from the remotes, which is said; not when ``offline``."""
+
+    def obtain(digest: Digest) -> bool:
+        return _fetch(repo, digest, None, progress)
+
+    before = repo.obtain_trees
+    repo.obtain_trees = None if offline or not _has_remote(repo) else obtain
+    try:
+        yield
+    finally:
+        repo.obtain_trees = before
+
+
+def obtain_file(repo: Repo, digest: Digest, inner: bytes, progress: Progress) -> bool:
+    """Fetch the file at ``inner`` of a version, or the version that is a file. Whether that went well; else it is said."""
+    return _has_remote(repo) and _fetch(repo, digest, inner, progress)
+
+
+def _has_remote(repo: Repo) -> bool:
+    return bool(repo.config.tables_in("remote", "url"))
+
+
+def _fetch(repo: Repo, digest: Digest, inner: bytes | None, progress: Progress) -> bool:
+    """Trees alone, or with ``inner`` one file."""
+    from datavc.operations.steps.chosen import Version
+    from datavc.operations.steps.fetching import Fetching
+    from datavc.operations.steps.sources import Remotes, Sources
+    from datavc.operations.steps.transfer import DEFAULT_MEMORY, threads_for, traffic_of, transfer_threads
+
+    remotes = Remotes(repo, None, progress)
+    threads = threads_for(DEFAULT_MEMORY)
+    try:
+        with transfer_threads(threads, remotes.stores) as executor:
+            root = next((root for store in remotes if (root := store.root(digest)) is not None), None)
+            if root is None:
+                return False
+            version = Version(root.path, digest, root.kind, root.size, root.files, root.commit)
+            if inner:
+                version = replace(version, parts=(inner,))
+            sources = Sources(remotes, digest, whole=False)
+            fetching = Fetching(
+                repo.cache, version, sources, None, executor, threads=threads, progress=progress
+            )
+            fetching.run(trees_only=inner is None)
+    except DatavcError as error:
+        progress.note(f"warning: what is not here could not be fetched: {error.message}")
+        return False
+    finally:
+        progress.end()
+    traffic = traffic_of(remotes.stores)
+    what = "folders" if inner is None else show(inner or root.path)
+    progress.note(
+        f"{digest.short} is not here: its {what} came from {', '.join(store.name for store in remotes.stores)} "
+        f"({count(traffic.total, 'request')}, {human_size(traffic.received_bytes)}; --offline forbids that)"
+    )
+    return True
