@@ -120,6 +120,16 @@ class Cache:
             return False
         return size is None or found == size
 
+    def blob_sizes(self) -> dict[bytes, int]:
+        """Every whole blob here, by its digest: one listing, where asking for each of 100,000 objects takes seconds."""
+        found: dict[bytes, int] = {}
+        for file in self.backend.list(layout.BLOBS):
+            with contextlib.suppress(MalformedError):
+                digest = Digest.parse_file_name(file.name.rpartition("/")[2])
+                if digest.algorithm == self.algorithm:
+                    found[digest.raw] = file.size
+        return found
+
     def blob_file(self, raw: bytes) -> Path:
         """Where the whole blob lies, or would lie."""
         return self.folder / layout.blob_path(self.algorithm, raw)

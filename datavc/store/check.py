@@ -53,13 +53,14 @@ def check_pack(backend: Backend, path: str) -> CheckedPack:
         return checked
     checked.algorithm, checked.entries = footer.algorithm, len(footer.digests)
     # Which of its objects suffer can be told only entry by entry.
-    checked.damaged = _damaged_entries(data, footer)
+    checked.damaged = damaged_entries(data, footer)
     if checked.damaged and not checked.message:
         checked.message = "holds entries that were damaged before it was written"
     return checked
 
 
-def _damaged_entries(data: bytes, footer: PackFooter) -> list[bytes]:
+def damaged_entries(data: bytes, footer: PackFooter) -> list[bytes]:
+    """The objects of a pack, all of whose bytes are ``data``, that are not what their digests say."""
     hash_bytes = hash_function(footer.algorithm)
     damaged = []
     offset = HEADER_BYTES

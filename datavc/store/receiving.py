@@ -26,6 +26,7 @@ from datavc.errors import (
 )
 from datavc.formats.pack import DATA, LIST, WHOLE, PackFooter
 from datavc.store import layout
+from datavc.store.check import damaged_entries
 from datavc.store.index import Location
 from datavc.store.packreader import decode_entry, locations, open_pack
 from datavc.store.packwriter import SealedPack
@@ -175,24 +176,21 @@ def _take_pack(cache: CacheWriter | None, algorithm: str, receipt: Receipt, data
     piece = receipt.piece
     try:
         footer = open_pack(piece.pack, data)
-        rows = list(locations(piece.pack, footer))
         if footer.algorithm != algorithm or not _holds(footer, piece):
             return False
         if cache is None or not _is_plain(footer):
-            receipt.entries = [_entry(algorithm, digest, location, data, 0) for digest, location in rows]
+            receipt.entries = [
+                _entry(algorithm, digest, location, data, 0)
+                for digest, location in locations(piece.pack, footer)
+            ]
             return True
-        _check_all(algorithm, rows, data)
+        if damaged_entries(data, footer):
+            return False
     except IntegrityError:
         return False
     cache.write(layout.pack_path(piece.pack), data)
     receipt.pack = SealedPack(piece.pack, len(data), Path(), footer)
     return True
-
-
-def _check_all(algorithm: str, rows: Iterable[tuple[bytes, Location]], data: bytes) -> None:
-    """Decode and hash every entry of a pack. Raises DigestMismatch, MalformedError."""
-    for digest, location in rows:
-        _entry(algorithm, digest, location, data, 0)
 
 
 def _is_plain(footer: PackFooter) -> bool:
@@ -215,7 +213,8 @@ def _take_local(cache: CacheWriter, algorithm: str, receipt: Receipt) -> bool:
             footer = open_pack(piece.pack, data)
             if footer.algorithm != algorithm or not (_is_plain(footer) and _holds(footer, piece)):
                 return False
-            _check_all(algorithm, locations(piece.pack, footer), data)
+            if damaged_entries(data, footer):
+                return False
             receipt.pack = SealedPack(piece.pack, piece.size, Path(), footer)
             receipt.piece = piece._replace(length=0)
             return True

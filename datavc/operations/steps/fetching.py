@@ -58,6 +58,7 @@ class Fetching:
         self._target = TreeSource(cache, None, version.digest, version.kind)
         has_trees = base is not None and base.kind == "folder"
         self._base = TreeSource(cache, None, base.digest, "folder") if base and has_trees else None
+        self._blobs = cache.blob_sizes()
         self._objects = 0
 
     def run(self, *, trees_only: bool = False, dry_run: bool = False) -> Fetched:
@@ -131,7 +132,7 @@ class Fetching:
         return [
             digest
             for digest, size in objects.items()
-            if digest not in here and (size is None or not self._cache.has_blob(digest, size))
+            if digest not in here and (size is None or self._blobs.get(digest) != size)
         ]
 
     def _refuse_lost(self, gathering: Gathering) -> None:
