@@ -5,11 +5,11 @@ What a pointer says is read in :mod:`datavc.formats.pointer`, not here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from datavc.errors import DatavcError, NotFoundError, UsageError
+from datavc.errors import NotFoundError
 from datavc.formats.paths import show
+from datavc.git.pointerlog import read_blobs
 from datavc.git.program import Git
 
 _SUFFIX = b".datavc"
@@ -21,21 +21,6 @@ class CommittedPointer(NamedTuple):
 
     path: bytes
     content: bytes
-
-
-def resolve(git: Git, rev: str) -> str:
-    """The commit that ``rev`` names.
-
-    Raises:
-        UsageError: it names none.
-    """
-    try:
-        found = git.run("rev-parse", "--verify", "-q", "--end-of-options", rev + "^{commit}")
-    except DatavcError:
-        raise UsageError(
-            f"{rev!r} is no commit, branch or tag of this repository", "git log --oneline"
-        ) from None
-    return found.decode("ascii").strip()
 
 
 def tips(git: Git, *, branches: bool, tags: bool) -> list[str]:
@@ -66,13 +51,13 @@ def pointers_at(git: Git, commit: str) -> list[CommittedPointer]:
         NotFoundError: git lacks one of them.
     """
     listed = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
-    names = []
+    names: list[tuple[bytes, str]] = []
     for row in listed.split(b"\0")[:-1]:
         about, _, path = row.partition(b"\t")
         mode, _, blob = about.split(b" ")
         if mode in _BLOB and path.endswith(_SUFFIX) and path.rpartition(b"/")[2] != _SUFFIX:
-            names.append((path, blob))
-    contents = _contents(git, {blob for _, blob in names})
+            names.append((path, blob.decode("ascii")))
+    contents = read_blobs(git, [blob for _, blob in names])
     lost = [path for path, blob in names if blob not in contents]
     if lost:
         raise NotFoundError(f"git lacks the pointer {show(lost[0])} of commit {commit[:12]}", "git fsck")
@@ -97,31 +82,11 @@ def pointer_history(git: Git, path: bytes, limit: int) -> list[bytes]:
     rows = [
         row.lstrip(b"\n").split(b" ") for row in listed.split(b"\0") if row.lstrip(b"\n").startswith(b":")
     ]
-    blobs = [row[3] for row in rows if len(row) == 5 and row[1] in _BLOB]
-    contents = _contents(git, set(blobs))
+    blobs = [row[3].decode("ascii") for row in rows if len(row) == 5 and row[1] in _BLOB]
+    contents = read_blobs(git, blobs)
     return [contents[blob] for blob in dict.fromkeys(blobs) if blob in contents]
 
 
 def subject(git: Git, commit: str) -> str:
     """The first line of a commit's message, fit to be shown."""
     return show(git.run("log", "-1", "--format=%s", commit, "--").rstrip(b"\n"))
-
-
-def _contents(git: Git, blobs: Iterable[bytes]) -> dict[bytes, bytes]:
-    names = sorted(blobs)
-    if not names:
-        return {}
-    answer = git.run("cat-file", "--batch", input=b"".join(name + b"\n" for name in names))
-    return dict(_answers(answer))
-
-
-def _answers(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
-    start = 0
-    while start < len(answer):
-        end = answer.index(b"\n", start)
-        words = answer[start:end].split(b" ")
-        start = end + 1
-        if len(words) == 3:  # a shallow or partial clone may lack it: NAME missing
-            length = int(words[2])
-            yield words[0], answer[start : start + length]
-            start += length + 1

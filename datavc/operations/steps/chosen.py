@@ -1,16 +1,17 @@
-"""Which versions a transfer is about: those of the pointers in the workspace, or of the pointers at other git revisions."""
+"""Which versions a transfer is about: those of the pointers in the workspace, or of the pointers at other revisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from datavc.errors import DatavcError, MalformedError, NotFoundError, UsageError
+from datavc.errors import DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, parse_pointer
 from datavc.operations.selection import select
 from datavc.operations.steps.notes import current_commit
+from datavc.operations.steps.revisions import Revision, resolve_revision, revision_at
 from datavc.repo import POINTER_SUFFIX, Repo
 
 # So many earlier versions of a dataset are looked at, newest first, for one that a remote has.
@@ -32,7 +33,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """At which git revisions: those named, the tips of all branches, of all tags; none of these is the workspace."""
+    """At which revisions: those named, the tips of all branches, of all tags; none of these is the workspace."""
 
     named: tuple[str, ...] = ()
     branches: bool = False
@@ -61,14 +62,14 @@ def chosen_versions(repo: Repo, paths: list[bytes], revisions: Revisions) -> lis
         ]
     wanted = [repo.relative(path).removesuffix(POINTER_SUFFIX) for path in paths]
     found: dict[tuple[bytes, Digest], Version] = {}
-    for commit in _commits(repo, revisions):
-        for path, pointer in _pointers(repo, commit):
+    for revision in _resolved(repo, revisions):
+        for path, pointer in ((dataset.path, dataset.pointer) for dataset in revision.meant):
             inner = [name[len(path) + 1 :] for name in wanted if is_inside(name, path)]
             if not wanted or any(is_inside(path, name) for name in wanted):
                 inner = [b""]
             if inner:
                 parts = None if b"" in inner else tuple(sorted(inner))
-                found.setdefault((path, pointer.digest), _version(path, pointer, commit, parts))
+                found.setdefault((path, pointer.digest), _version(path, pointer, revision.commit, parts))
     for name in wanted:
         if not any(is_inside(path, name) or is_inside(name, path) for path, _ in found):
             raise NotFoundError(f"{show(name)} is no dataset at these revisions, and none lies in it")
@@ -106,24 +107,13 @@ def _version(path: bytes, pointer: Pointer, commit: str | None, parts: tuple[byt
     return Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit, parts)
 
 
-def _commits(repo: Repo, revisions: Revisions) -> list[str]:
-    if repo.git is None:
-        raise UsageError("there are no revisions without git")
-    from datavc.git.history import resolve, tips
+def _resolved(repo: Repo, revisions: Revisions) -> Iterator[Revision]:
+    if revisions.branches or revisions.tags:
+        if repo.git is None:
+            raise UsageError("there are no revisions without git")
+        from datavc.git.history import tips
 
-    commits = [resolve(repo.git, rev) for rev in revisions.named]
-    return list(dict.fromkeys([*tips(repo.git, branches=revisions.branches, tags=revisions.tags), *commits]))
-
-
-def _pointers(repo: Repo, commit: str) -> Iterator[tuple[bytes, Pointer]]:
-    assert repo.git is not None
-    from datavc.git.history import pointers_at
-
-    for found in pointers_at(repo.git, commit):
-        where = f"{commit[:12]}:{show(found.path)}"
-        pointer = parse_pointer(found.content, where)
-        if pointer.digest.algorithm != repo.algorithm:
-            raise MalformedError(
-                f"{where} is of {pointer.digest.algorithm}, this repo's hash is {repo.algorithm}"
-            )
-        yield found.path.removesuffix(POINTER_SUFFIX), pointer
+        for commit in tips(repo.git, branches=revisions.branches, tags=revisions.tags):
+            yield revision_at(repo, commit)
+    for text in revisions.named:
+        yield resolve_revision(repo, text)

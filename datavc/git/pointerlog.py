@@ -1,0 +1,127 @@
+"""What commits did to pointers, from one ``git log``, and the pointers' bytes, from one ``git cat-file --batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from datavc.git.program import Git
+
+_POINTERS = b":(glob)**/*.datavc"
+_FIELDS = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s"
+_LOG = (
+    "-z",
+    "--raw",
+    "-c",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-color",
+    "--no-show-signature",
+    "--no-notes",
+    "--encoding=UTF-8",
+    f"--format={_FIELDS}",
+)
+_ONE = (
+    "-r",
+    "-z",
+    "--root",
+    "-m",
+    "--first-parent",
+    "--no-commit-id",
+    "--no-abbrev",
+    "--no-renames",
+)
+_FILES = (b"100644", b"100755")
+
+
+class LoggedCommit(NamedTuple):
+    """A commit: ``when`` is the committer's date in seconds since 1970, ``author`` and ``subject`` are text."""
+
+    id: str
+    parents: tuple[str, ...]
+    when: int
+    author: str
+    email: str
+    subject: str
+
+
+class PointerChange(NamedTuple):
+    """What a commit did to the pointer at ``path``: which blob it is now (None: gone), and was in the first parent."""
+
+    path: bytes
+    blob: str | None
+    old: str | None
+
+
+def pointer_log(
+    git: Git, start: Iterable[str] = ("HEAD",), path: bytes | None = None, *, everywhere: bool = False
+) -> Iterator[tuple[LoggedCommit, list[PointerChange]]]:
+    """The commits from ``start`` on that changed pointers (or the one at ``path``), the newest first.
+
+    A merge is among them where it made what none of its parents has. ``everywhere`` starts at all refs. Nothing comes
+    where there is no commit yet.
+    """
+    places = ["--all"] if everywhere else list(start)
+    spec = b":(top,literal)" + path if path is not None else _POINTERS
+    accept = (0, 128) if places == ["HEAD"] else (0,)  # 128: there is no commit yet
+    listed = git.run("log", *_LOG, *places, "--", spec, accept=accept)
+    return _parse(listed)
+
+
+def changed_pointers(git: Git, commit: str) -> list[PointerChange]:
+    """What one commit did to pointers."""
+    listed = git.run("diff-tree", *_ONE, commit, "--", _POINTERS)
+    parts = listed.split(b"\0")[:-1]
+    return [_change(row, path) for row, path in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def read_blobs(git: Git, blobs: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of these blobs; those that git lacks are left out."""
+    names = list(dict.fromkeys(blobs))
+    if not names:
+        return {}
+    answer = git.run("cat-file", "--batch", "--buffer", input="".join(f"{name}\n" for name in names).encode())
+    found: dict[str, bytes] = {}
+    start = 0
+    while start < len(answer):
+        end = answer.index(b"\n", start)
+        words = answer[start:end].split(b" ")
+        start = end + 1
+        if len(words) == 3:  # otherwise: NAME missing
+            length = int(words[2])
+            found[words[0].decode("ascii")] = answer[start : start + length]
+            start += length + 1
+    return found
+
+
+def _parse(listed: bytes) -> Iterator[tuple[LoggedCommit, list[PointerChange]]]:
+    parts = listed.split(b"\0")
+    place, end = 0, len(parts)
+    while place < end:
+        if len(parts[place]) < 40:  # between commits, and at the end
+            place += 1
+            continue
+        words = [part.decode("utf-8", "replace") for part in parts[place : place + 6]]
+        commit = LoggedCommit(words[0], tuple(words[1].split()), int(words[2]), words[3], words[4], words[5])
+        place += 6
+        changes = []
+        while place < end and not parts[place].strip():  # one of them comes before the rows of a merge
+            place += 1
+        while place + 1 < end and parts[place].lstrip(b"\n").startswith(b":"):
+            changes.append(_change(parts[place].lstrip(b"\n"), parts[place + 1]))
+            place += 2
+        yield commit, [change for change in changes if _is_pointer(change.path)]
+
+
+def _change(row: bytes, path: bytes) -> PointerChange:
+    """One line of ``--raw``: ``:MODE MODE BLOB BLOB M``, of a merge with one more colon, mode and blob per parent."""
+    parents = len(row) - len(row.lstrip(b":"))
+    words = row[parents:].split(b" ")
+    modes, blobs = words[: parents + 1], words[parents + 1 : 2 * parents + 2]
+    new = blobs[-1].decode("ascii") if modes[-1] in _FILES else None
+    old = blobs[0].decode("ascii") if modes[0] in _FILES else None
+    return PointerChange(path, new, old)
+
+
+def _is_pointer(path: bytes) -> bool:
+    return path.endswith(b".datavc") and path.rpartition(b"/")[2] != b".datavc"
