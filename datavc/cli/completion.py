@@ -111,6 +111,24 @@ _datavc_folders() {
 }"""
 
 
+def _before_the_word(words: str, range_: str) -> str:
+    """The part that bash and zsh have in common: which verb stands in front, and whether an option wants a value."""
+    return f"""\
+    for (({range_}; i++)); do
+        case "${{{words}[i]}}" in
+            --) dashes=1 ;;
+            -C|-j|--jobs|--color) ((i++)) ;;
+            -*) ;;
+            {_find_verb(f'"${{{words}[i]}}"')}
+        esac
+    done
+    if [[ -z $dashes ]]; then
+        case "$before" in
+{_indent(_value_cases("_datavc_{0} {1}"), 4)}
+        esac
+    fi"""
+
+
 def _bash() -> str:
     everything = " ".join(name for name, _ in _first_words())
     start = " ".join(option for option, _, _ in _options(_GLOBAL)) + " --version"
@@ -127,19 +145,7 @@ _datavc() {{
     elif [[ $before == = ]]; then
         before="${{COMP_WORDS[COMP_CWORD-2]}}"
     fi
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case "${{COMP_WORDS[i]}}" in
-            --) dashes=1 ;;
-            -C|-j|--jobs|--color) ((i++)) ;;
-            -*) ;;
-            {_find_verb('"${COMP_WORDS[i]}"')}
-        esac
-    done
-    if [[ -z $dashes ]]; then
-        case "$before" in
-{_indent(_value_cases("_datavc_{0} {1}"), 4)}
-        esac
-    fi
+{_before_the_word("COMP_WORDS", "i = 1; i < COMP_CWORD")}
     if [[ -z $verb ]]; then
         if [[ $_datavc_current == -* ]]; then
             _datavc_words "{start}"
@@ -192,19 +198,7 @@ _datavc() {{
     local verb="" dashes="" kind="" before="${{words[CURRENT-1]}}" current="${{words[CURRENT]}}"
     local -a options choices commands
     local i
-    for ((i = 2; i < CURRENT; i++)); do
-        case "${{words[i]}}" in
-            --) dashes=1 ;;
-            -C|-j|--jobs|--color) ((i++)) ;;
-            -*) ;;
-            {_find_verb('"${words[i]}"')}
-        esac
-    done
-    if [[ -z $dashes ]]; then
-        case "$before" in
-{_indent(_value_cases("_datavc_{0} {1}"), 4)}
-        esac
-    fi
+{_before_the_word("words", "i = 2; i < CURRENT")}
     if [[ -z $verb ]]; then
         if [[ $current == -* ]]; then
             _datavc_words {start}

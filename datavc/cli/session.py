@@ -27,6 +27,13 @@ class Session:
     colour: bool = False
     progress: Progress = SILENT
 
+    @property
+    def workers(self) -> int:
+        """How many workers to use: what the user said, or what suits this machine."""
+        from datavc.parallel import default_jobs
+
+        return self.jobs or default_jobs()
+
     def absolute(self, path: str) -> bytes:
         """``path`` as the user typed it, made absolute: the folders above it are real ones, itself may be a symbolic link.
 

@@ -6,6 +6,7 @@ Which names a checkout may write is decided in ``datavc/workspace/safepath.py``.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from datavc.errors import MalformedError
 
@@ -27,6 +28,12 @@ def _show_character(character: str) -> str:
     if character.isprintable():
         return character
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def show_some(paths: Sequence[bytes], limit: int = 10) -> str:
+    """The first of ``paths`` for a message, and how many more there are."""
+    shown = ", ".join(map(show, paths[:limit]))
+    return f"{shown} and {len(paths) - limit} more" if len(paths) > limit else shown
 
 
 def shell_word(path: bytes) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from datavc.errors import ConflictError, NotFoundError, ObjectNotFound, OutOfSpace, UsageError
-from datavc.formats.amounts import files_and_bytes, human_size
+from datavc.formats.amounts import count, files_and_bytes, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
+from datavc.formats.paths import show, show_some
 from datavc.formats.state import Checkout
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import Selected, select
@@ -32,7 +32,6 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 from datavc.workspace.safepath import is_case_sensitive
 
-_SHOWN = 10
 _SPARE_BYTES = 16 << 20
 # Writing so many files takes longer than starting processes for it.
 _MANY_FILES = 5_000
@@ -170,11 +169,9 @@ def _refuse_unsaved(repo: Repo, work: list[_Job]) -> None:
     unsaved = [path for job in work for path in job.plan.unsaved]
     if not unsaved:
         return
-    shown = ", ".join(show(path) for path in unsaved[:_SHOWN])
-    more = f" and {len(unsaved) - _SHOWN} more" if len(unsaved) > _SHOWN else ""
     paths = repo.typed(*(job.view.path for job in work if job.plan.unsaved))
     raise ConflictError(
-        f"unsaved changes would be lost: {shown}{more}",
+        f"unsaved changes would be lost: {show_some(unsaved)}",
         f"datavc add {paths} records them; datavc checkout --force {paths} stores them aside first",
     )
 
@@ -183,10 +180,9 @@ def _refuse_missing(repo: Repo, work: list[_Job]) -> None:
     missing = [path for job in work for path in job.located.missing]
     if not missing:
         return
-    shown = ", ".join(show(path) for path in missing[:_SHOWN])
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     raise ObjectNotFound(
-        f"the cache {repo.cache_folder} lacks the bytes of {len(missing)} files: {shown}{more}; nothing was touched",
+        f"the cache {repo.cache_folder} lacks the bytes of {count(len(missing), 'file')}: {show_some(missing)}; "
+        "nothing was touched",
         "datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local cache.dir "
         "FOLDER), and datavc add stores them again from a copy of the files",
     )

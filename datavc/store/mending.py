@@ -30,7 +30,7 @@ from datavc.store import layout
 from datavc.store.cache import Cache
 from datavc.store.check import check_blob, check_pack
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
-from datavc.store.packstream import PackStream
+from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
 from datavc.store.roots import MAX_INDEXES, list_roots, write_root
@@ -197,17 +197,11 @@ class Mender:
                 )
                 for content in (DATA, META)
             }
-            try:
+            with closing_streams(streams.values()):
                 for digest, entry, location, content in self._sound_entries(suspects, list(indexes)):
                     form, packed = location[4] & 1, location[4] >> 1
                     streams[content].add_stored(digest, entry, location[3], form, packed)
                     saved.add(digest)
-                for stream in streams.values():
-                    stream.close()
-            except BaseException:
-                for stream in streams.values():
-                    stream.abandon()
-                raise
         self._lost |= {digest for digest, _ in suspects} - saved
         self._new += builder.publish(self._backend)
 

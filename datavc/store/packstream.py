@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from pathlib import Path
 
 from datavc.backends.base import Backend
@@ -138,6 +139,20 @@ class PackStream:
         self._pending.append(self._executor.submit(publish_pack, self._backend, pack))
         while self._pending and (self._pending[0].done() or len(self._pending) > 2):
             self._published(self._pending.pop(0).result())
+
+
+@contextmanager
+def closing_streams(streams: Iterable[PackStream]) -> Iterator[None]:
+    """Close the streams at the end of the block; after an error in it, abandon them."""
+    streams = list(streams)
+    try:
+        yield
+        for stream in streams:
+            stream.close()
+    except BaseException:
+        for stream in streams:
+            stream.abandon()
+        raise
 
 
 def publish_pack(backend: Backend, pack: SealedPack) -> SealedPack:

@@ -28,7 +28,7 @@ from datavc.store.chunking import BLOB_CUTS, cut_blocks, new_buffer
 from datavc.store.compression import Compressor
 from datavc.store.index import IndexBuilder, Location
 from datavc.store.packreader import decode_entry, read_footer
-from datavc.store.packstream import PackStream
+from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 
 # Packs below this are copied into larger ones where there are more than so many: each costs a request of its own.
@@ -152,17 +152,11 @@ class Sender:
             # What of a damaged pack is sound goes with the rest.
             plan = SendPlan(sent, plan.found, plan.blobs)
         streams = {content: self._stream(scratch, content) for content in (DATA, META)}
-        try:
+        with closing_streams(streams.values()):
             self._copy(plan.entries, streams)
             writer = BlobWriter(self._cache.algorithm, streams[DATA], streams[META], held)
             for digest, size in plan.blobs.items():
                 self._cut(digest, size, streams[DATA], writer, held)
-            for stream in streams.values():
-                stream.close()
-        except BaseException:
-            for stream in streams.values():
-                stream.abandon()
-            raise
 
     def _send_pack(self, pack: SealedPack) -> tuple[SealedPack, bool]:
         """Send a pack as it is, unless it is there; whether it is what its name says."""

@@ -40,7 +40,6 @@ def add(
     Exit codes: 0 done, 1 refused or failed and nothing recorded, 2 usage, 10 no repository, 11 locked.
     """
     from datavc.operations.add import add as add_datasets
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -53,7 +52,7 @@ def add(
         stage=stage,
         rehash=rehash,
         dry_run=dry_run,
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

@@ -39,7 +39,6 @@ def checkout(
     """
     from datavc.operations.checkout import checkout as check_out
     from datavc.operations.steps.versions import is_digest
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -51,7 +50,7 @@ def checkout(
         digest=digest,
         force=force,
         dry_run=dry_run,
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

@@ -39,7 +39,6 @@ def clone(
     Exit codes: 0 done, 1 failed, 2 usage, 3 some datasets could not be fetched, 12 damaged on the remote.
     """
     from datavc.operations.clone import clone as clone_all
-    from datavc.parallel import default_jobs
 
     session = current()
     result = clone_all(
@@ -48,7 +47,7 @@ def clone(
         here=session.folder,
         remote=remote,
         memory=memory_bytes(memory),
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

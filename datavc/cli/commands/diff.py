@@ -34,12 +34,11 @@ def diff(
     """
     from datavc.cli.commands.status import describe
     from datavc.operations.diff import diff as compare
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
     repo = Repo.find(session.folder)
-    jobs = session.jobs or default_jobs()
+    jobs = session.workers
     rows = compare(repo, session.absolutes(paths), jobs=jobs, offline=offline, progress=session.progress)
     changes = [change for row in rows for change in row.changes]
     if json:

@@ -48,7 +48,6 @@ def evict(
     Exit codes: 0 done, 1 refused or failed, 2 usage, 10 no repository, 11 locked, 12 the cache is damaged.
     """
     from datavc.operations.evict import evict as drop
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -59,7 +58,7 @@ def evict(
         max_size=_size(max_size),
         workspace=workspace,
         dry_run=dry_run,
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

@@ -47,7 +47,6 @@ def get(
     Exit codes: 0 done, 1 failed or not there, 2 usage, 12 damaged in the store.
     """
     from datavc.operations.get import get as get_version
-    from datavc.parallel import default_jobs
 
     session = current()
     got = get_version(
@@ -57,7 +56,7 @@ def get(
         settings=s3_settings(endpoint, region, profile, None, anonymous=anonymous),
         repo_id=repo,
         memory=memory_bytes(memory),
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

@@ -40,7 +40,6 @@ def pull(
     Exit codes: 0 done, 1 refused or failed, 2 usage, 3 some could not be fetched, 10 no repository, 11 locked, 12 damaged.
     """
     from datavc.operations.pull import pull as get
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -51,7 +50,7 @@ def pull(
         force=force,
         dry_run=dry_run,
         memory=memory_bytes(memory),
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

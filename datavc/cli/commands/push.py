@@ -45,7 +45,6 @@ def push(
     Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be pushed, 10 no repository, 12 the cache is damaged.
     """
     from datavc.operations.push import push as send
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -60,7 +59,7 @@ def push(
         check=check,
         dry_run=dry_run,
         memory=memory_bytes(memory),
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     if json:

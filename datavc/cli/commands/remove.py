@@ -31,7 +31,6 @@ def remove(
     Exit codes: 0 done, 1 refused, 2 usage, 10 no repository, 11 locked.
     """
     from datavc.operations.remove import remove as remove_datasets
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
@@ -42,7 +41,7 @@ def remove(
         delete=delete,
         force=force,
         dry_run=dry_run,
-        jobs=session.jobs or default_jobs(),
+        jobs=session.workers,
         progress=session.progress,
     )
     for path in result.removed:

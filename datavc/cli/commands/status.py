@@ -50,12 +50,11 @@ def status(
     Exit codes: 0 done, with --exit-code 1 where anything is not clean and 4 on errors, 10 no repository.
     """
     from datavc.operations.status import status as look
-    from datavc.parallel import default_jobs
     from datavc.repo import Repo
 
     session = current()
     repo = Repo.find(session.folder)
-    jobs = session.jobs or default_jobs()
+    jobs = session.workers
     rows = look(repo, session.absolutes(paths), jobs=jobs, offline=offline, progress=session.progress)
     if json:
         print_json(rows)

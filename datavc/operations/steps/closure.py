@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datavc.errors import DatavcError, DigestMismatch, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.pack import LIST
-from datavc.formats.paths import show
+from datavc.formats.paths import show, show_some
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.chosen import Version
 from datavc.operations.steps.difference import fresh_entries, walk_difference
@@ -18,7 +18,6 @@ from datavc.store.cache import Cache
 from datavc.store.index import Location, ObjectIndex
 from datavc.store.reader import ObjectReader
 
-_SHOWN = 10
 _TREE = -1
 
 
@@ -189,5 +188,4 @@ def affected_paths(source: TreeSource, top: bytes, digests: set[bytes]) -> str:
                 found.append(inner + b"/" if entry.kind == FOLDER else inner)
             elif entry.kind == FOLDER:
                 pending.append((inner, entry.digest))
-    shown = ", ".join(show(path) for path in sorted(found)[:_SHOWN])
-    return f"{shown} and {len(found) - _SHOWN} more" if len(found) > _SHOWN else shown or show(top)
+    return show_some(sorted(found) or [top])

@@ -40,7 +40,7 @@ from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.store.blobwriter import BlobWriter
 from datavc.store.claims import create_claims
-from datavc.store.packstream import PackStream
+from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 from datavc.store.roots import new_root
 from datavc.workspace.folders import OpenFolders
@@ -260,7 +260,7 @@ class Ingest:
             return
         with ThreadPoolExecutor(2) as publishers:
             data, meta = self._stream(scratch, DATA, publishers), self._stream(scratch, META)
-            try:
+            with closing_streams((data, meta)):
                 writer = BlobWriter(self._scan.algorithm, data, meta, self._reachable.has)
                 for done in store_large(
                     self._place,
@@ -272,12 +272,6 @@ class Ingest:
                     advance=self._advance,
                 ):
                     self._take_large(done)
-                data.close()
-                meta.close()
-            except BaseException:
-                data.abandon()
-                meta.abandon()
-                raise
 
     def _take_large(self, done: LargeFile) -> None:
         folder, number = done.folder, done.number
@@ -309,14 +303,10 @@ class Ingest:
         entry, trees = self._scan.seal()
         old = self._base_trees.known_digests() if self._base_trees is not None else set()
         stream = self._stream(scratch, META)
-        try:
+        with closing_streams((stream,)):
             for digest, encoded in trees.items():
                 if digest not in old and not self._reachable.has_whole(digest):
                     stream.add_tree(digest, encoded, self._reachable.has)
-            stream.close()
-        except BaseException:
-            stream.abandon()
-            raise
         self._place.stat_cache.write_trees(
             {digest: body for digest, body in trees.items() if digest not in old}
         )
