@@ -1,0 +1,334 @@
+"""Reading datasets as one revision has them: by path, by ranges, with nothing checked out. Python API and fsspec share it."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from datavc.errors import (
+    DigestMismatch,
+    NotFoundError,
+    ObjectNotFound,
+    StorageError,
+    StoredFileNotFound,
+    UsageError,
+)
+from datavc.formats.digest import Digest
+from datavc.formats.paths import is_inside, show
+from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
+from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions
+from datavc.operations.steps.content import Content, Part
+from datavc.operations.steps.sources import Remotes
+from datavc.operations.steps.trees import entries
+from datavc.progress import SILENT
+from datavc.repo import Repo
+from datavc.store.piececache import PieceCache
+
+DEFAULT_DISK_BYTES = 1 << 30
+_MEMORY_BYTES = 64 << 20
+# Whoever reads on gets ahead of himself in steps that double up to this: one request for each.
+_LONGEST_AHEAD = 8 << 20
+_SHORTEST_AHEAD = 256 << 10
+# More would be asked for, and transferred, by readers that skip about.
+BUFFER_BYTES = 16 << 10
+_MOST_SYMLINKS = 40
+_LONGEST_TARGET = 4096
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntry:
+    """What a path is: ``kind`` is a tree's word, ``size`` in bytes and ``files`` are, of a folder, of all below it.
+
+    ``path`` is relative to the repo's root. A folder that merely holds datasets has no ``digest`` and no ``version``.
+    """
+
+    path: bytes
+    kind: str
+    size: int
+    files: int
+    digest: Digest | None = None
+    version: Version | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether there are entries in it."""
+        return self.kind == "folder"
+
+
+class Snapshot:
+    """The datasets of ``repo`` as git revision ``rev`` has them; without one, as the pointers in the workspace have them.
+
+    They are looked up once: a snapshot stays what it is while branches move. What the cache lacks is read from the remote
+    called ``remote``, or from all of them in turn, and kept in about ``disk_bytes`` beside the cache. Safe in threads.
+    """
+
+    def __init__(
+        self,
+        repo: Repo,
+        rev: str | None = None,
+        *,
+        remote: str | None = None,
+        disk_bytes: int = DEFAULT_DISK_BYTES,
+    ) -> None:
+        self.repo = repo
+        self.rev = rev
+        self._remote = remote
+        self._pieces = PieceCache(repo.shared / "reading", disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
+        self._versions: dict[bytes, Version] | None = None
+        self._remotes: Remotes | None = None
+        self._contents: dict[Digest, Content] = {}
+        self._lock = threading.RLock()
+
+    def versions(self) -> dict[bytes, Version]:
+        """Every dataset's version, by path. Raises UsageError where there is no such revision."""
+        with self._lock:
+            if self._versions is None:
+                revisions = WORKSPACE if self.rev is None else Revisions((self.rev,))
+                found = chosen_versions(self.repo, [], revisions)
+                self._versions = {
+                    version.path: version for version in sorted(found, key=lambda row: row.path)
+                }
+            return self._versions
+
+    # What is where
+
+    def find(self, path: bytes, *, follow: bool = True) -> FoundEntry:
+        """What is at ``path``, which is relative to the repo's root; ``follow`` goes through a symlink at its end, too.
+
+        Raises:
+            NotFoundError: nothing is; UsageError: there is no such revision. Otherwise as :meth:`read`.
+        """
+        wanted = path
+        for _ in range(_MOST_SYMLINKS):
+            found, rest = self._walk(wanted)
+            if found.kind != "symlink" or not (rest or follow):
+                if rest:
+                    break
+                return found
+            wanted = self._target(found, rest)
+        raise self._no_such(path)
+
+    def children(self, path: bytes) -> list[FoundEntry]:
+        """What lies in the folder at ``path``; symlinks are not followed. Raises UsageError where it is no folder."""
+        found = self.find(path)
+        if not found.is_folder:
+            raise UsageError(f"{show(path)} is no folder")
+        if found.version is None:
+            return list(self._folder_of_datasets(found.path))
+        version = found.version
+        assert found.digest is not None
+        prefix = found.path + b"/"
+        digest = found.digest.raw
+        tree = self._with(version, lambda content: content.trees.tree(digest))
+        return [_found(version, prefix + entry.name, entry) for entry in entries(tree)]
+
+    def _walk(self, path: bytes) -> tuple[FoundEntry, list[bytes]]:
+        """The entry at ``path``, or the symlink, or file, at which it ends before that, and the names behind."""
+        versions = self.versions()
+        version = next((version for name, version in versions.items() if is_inside(path, name)), None)
+        if version is None:
+            if path and not any(is_inside(name, path) for name in versions):
+                raise self._no_such(path)
+            inner = [row for row in versions.values() if is_inside(row.path, path)]
+            size, files = sum(row.size for row in inner), sum(row.files for row in inner)
+            return FoundEntry(path, "folder", size, files), []
+        inner_path = path[len(version.path) + 1 :]
+        names = inner_path.split(b"/") if inner_path else []
+        return self._with(version, lambda content: self._descend(content, names))
+
+    def _descend(self, content: Content, names: list[bytes]) -> tuple[FoundEntry, list[bytes]]:
+        version = content.version
+        at = version.path
+        kind = KIND_NAMES.index(version.kind)
+        entry = Entry(at, kind, version.size, version.files, version.digest.raw)
+        for number, name in enumerate(names):
+            if entry.kind != FOLDER:
+                return _found(version, at, entry), names[number:]
+            tree = content.trees.checked(entry)
+            position = tree.find(name)
+            at += b"/" + name
+            if position is None:
+                raise self._no_such(at)
+            entry = tree.entry(position)
+        return _found(version, at, entry), []
+
+    def _target(self, link: FoundEntry, rest: list[bytes]) -> bytes:
+        """Where a path leads that goes on behind a symlink: in the dataset, or nowhere."""
+        assert link.version is not None
+        target = self.read(link) if link.size <= _LONGEST_TARGET else b"/"
+        folder = link.path.rpartition(b"/")[0]
+        joined = os.path.normpath(b"/".join([folder, target, *rest])) if not target.startswith(b"/") else b"/"
+        if not is_inside(joined, link.version.path) or link.path == link.version.path:
+            raise NotFoundError(
+                f"{show(link.path)} is a symlink that leads out of the dataset, to {show(target)}",
+                "check the dataset out to follow it",
+            )
+        return joined
+
+    def _folder_of_datasets(self, path: bytes) -> Iterator[FoundEntry]:
+        prefix = path + b"/" if path else b""
+        names = {
+            name[len(prefix) :].partition(b"/")[0] for name in self.versions() if name.startswith(prefix)
+        }
+        for name in sorted(names):
+            yield self.find(prefix + name, follow=False)
+
+    def _no_such(self, path: bytes) -> NotFoundError:
+        where = f" at {self.rev}" if self.rev is not None else ""
+        return NotFoundError(f"{show(path)} is in no dataset{where}", "datavc ls")
+
+    # Bytes
+
+    def read(self, entry: FoundEntry, start: int = 0, stop: int | None = None) -> bytes:
+        """Bytes ``start`` to ``stop`` of a file, as far as it has them; only the chunks that they lie in are read.
+
+        Raises:
+            UsageError: it is a folder. ObjectNotFound: neither the cache nor a remote has its bytes.
+            DigestMismatch, MalformedError: what they have is not it. StorageError: a remote failed.
+        """
+        return self.read_many([(entry, start, stop)])[0]
+
+    def read_many(self, wanted: Sequence[tuple[FoundEntry, int, int | None]]) -> list[bytes]:
+        """As :meth:`read`, of many files and ranges, which come together in few requests."""
+        by_version: dict[Digest, list[int]] = {}
+        parts: list[Part] = []
+        for number, (entry, start, stop) in enumerate(wanted):
+            if entry.is_folder or entry.version is None or entry.digest is None:
+                raise UsageError(f"{show(entry.path)} is a folder")
+            stop = entry.size if stop is None else min(stop, entry.size)
+            parts.append(Part(entry.digest.raw, entry.size, min(start, stop), stop))
+            by_version.setdefault(entry.version.digest, []).append(number)
+        found = [b""] * len(wanted)
+        for numbers in by_version.values():
+            version = wanted[numbers[0]][0].version
+            assert version is not None
+            some = [number for number in numbers if parts[number].start < parts[number].stop]
+            chosen = [parts[number] for number in some]
+            contents = self._with(version, partial(Content.read, parts=chosen)) if some else []
+            for number, content in zip(some, contents, strict=True):
+                found[number] = content
+        return found
+
+    def open(self, entry: FoundEntry) -> io.BufferedReader:
+        """A file to read and seek in. Raises UsageError where it is a folder."""
+        return io.BufferedReader(RangedFile(self, entry), BUFFER_BYTES)
+
+    def warm(self, path: bytes) -> None:
+        """Read all trees of the datasets below ``path``, level by level, before they are asked for one by one."""
+        for version in list(self.versions().values()):
+            if version.kind == "folder" and (is_inside(version.path, path) or is_inside(path, version.path)):
+                inner = path[len(version.path) + 1 :] if is_inside(path, version.path) else b""
+                self._with(version, partial(Content.read_trees, path=inner))
+
+    # The remotes behind
+
+    def _with(self, version: Version, work: Callable[[Content], T]) -> T:
+        """Do ``work`` with the content of a version. After a failure all is opened anew: what failed may work next time."""
+        for is_last in (False, True):
+            try:
+                return work(self._content(version))
+            except StoredFileNotFound:
+                # The cache lost something since it was looked at, to eviction or to another command.
+                self.forget()
+                if is_last:
+                    raise
+            except (StorageError, ObjectNotFound, DigestMismatch):
+                self.forget()
+                raise
+        raise AssertionError
+
+    def _content(self, version: Version) -> Content:
+        with self._lock:
+            content = self._contents.get(version.digest)
+            if content is None:
+                if self._remotes is None:
+                    self._remotes = Remotes(self.repo, self._remote, SILENT)
+                content = Content(self.repo, version, self._remotes, self._pieces)
+                self._contents[version.digest] = content
+            return content
+
+    def forget(self) -> None:
+        """Open remotes and indexes anew when something is read next."""
+        with self._lock:
+            self._remotes = None
+            self._contents = {}
+
+
+class RangedFile(io.RawIOBase):
+    """A file of a snapshot. What is read in order is read ahead, in steps that double; what is read here and there is not."""
+
+    mode = "rb"
+
+    def __init__(self, snapshot: Snapshot, entry: FoundEntry) -> None:
+        if entry.is_folder:
+            raise UsageError(f"{show(entry.path)} is a folder")
+        self._snapshot = snapshot
+        self._entry = entry
+        self._at = 0
+        self._ahead_from = -1
+        self._ahead = 0
+        self._buffer = b""
+        self._buffer_at = 0
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return os.fsdecode(self._entry.path)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._entry.size}.get(whence)
+        if base is None:
+            raise ValueError(f"invalid whence: {whence}")
+        if base + offset < 0:
+            raise ValueError(f"negative seek position {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, into: object) -> int:
+        """As every raw file does. Raises as :meth:`Snapshot.read`."""
+        view = memoryview(into).cast("B")  # type: ignore[arg-type]
+        content = self._read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+    def readall(self) -> bytes:
+        """All that follows, together."""
+        content = self._snapshot.read(self._entry, self._at)
+        self._at += len(content)
+        return content
+
+    def _read(self, length: int) -> bytes:
+        start, stop = self._at, min(self._at + length, self._entry.size)
+        if start >= stop:
+            return b""
+        offset = start - self._buffer_at
+        if not 0 <= offset < len(self._buffer):
+            is_next = start == self._ahead_from
+            self._ahead = min(max(2 * self._ahead, _SHORTEST_AHEAD), _LONGEST_AHEAD) if is_next else 0
+            self._buffer = self._snapshot.read(self._entry, start, stop + self._ahead)
+            self._buffer_at, offset = start, 0
+            self._ahead_from = start + len(self._buffer)
+        content = self._buffer[offset : offset + stop - start]
+        self._at += len(content)
+        return content
+
+
+def _found(version: Version, path: bytes, entry: Entry) -> FoundEntry:
+    digest = Digest(version.digest.algorithm, entry.digest)
+    return FoundEntry(path, KIND_NAMES[entry.kind], entry.size, entry.count, digest, version)
