@@ -138,11 +138,12 @@ class Stories(RuleBasedStateMachine):
     @rule(back=st.booleans())
     def check_out_by_force(self, back: bool) -> None:
         before = self.tree()
+        unsaved = self.unsaved(before)
         ended = self.project.run("checkout", "--force")
         assert self.tree() == self.pointed
         self.base = self.pointed
         saved = re.search(r"are kept as (\S+);", ended.err)
-        assert saved is not None or not self.unsaved(before)
+        assert saved is not None or not unsaved
         if back and saved is not None:
             self.project.run("checkout", "--force", saved[1], "--", "data")
             assert self.tree() == before
