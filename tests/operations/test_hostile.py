@@ -277,7 +277,7 @@ def test_a_kind_that_is_another_kinds_object_is_refused(planter: Planter):
 
 
 def test_a_film_where_a_tree_should_be_is_not_read_into_memory(planter: Planter, monkeypatch):
-    monkeypatch.setattr("datavc.operations.steps.trees._MAX_TREE_BYTES", 1 << 20)
+    monkeypatch.setattr("datavc.operations.steps.trees.MAX_TREE_BYTES", 1 << 20)
     project = planter.project
     film = bytes(range(16))
     path = project.root / ".git/datavc/cache" / layout.blob_path("xxh128", film)
