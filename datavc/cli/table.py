@@ -10,7 +10,8 @@ WORK = "Work on datasets"
 LOOK = "Look into them"
 SHARE = "Share them"
 CARE = "Look after them"
-GROUPS = (START, WORK, SHARE, LOOK, CARE)
+GIT = "Work with git"
+GROUPS = (START, WORK, SHARE, LOOK, CARE, GIT)
 
 # What an ARGUMENT column may say besides a list of words: complete paths, or nothing.
 PATHS = "PATHS"
@@ -161,11 +162,17 @@ COMMANDS = {
         Command(
             "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
         ),
+        Command(
+            "git merge", GIT, "Merge two pointers file by file, as git's merge driver", "--virtual", NOTHING
+        ),
     )
 }
 
 # First words that are no commands alone.
-FAMILIES = {"remote": "Say where datasets are kept"}
+FAMILIES = {
+    "remote": "Say where datasets are kept",
+    "git": "What git calls, once datavc install has told it to",
+}
 
 ALIASES = {"rm": "remove", "mv": "move"}
 

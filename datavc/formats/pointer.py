@@ -66,7 +66,7 @@ def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
     if _CONFLICT.search(data):
         raise ConflictError(
             f"{where} has merge conflict markers",
-            f"git checkout --ours -- {typed} (or --theirs), then datavc checkout",
+            f"datavc resolve {typed}",
         )
     values = read_toml(data, where, MAX_POINTER_BYTES)
     fields = Fields(values, where)

@@ -109,7 +109,12 @@ class _Run:
         if self._repo.cache.root(version.digest) is not None:
             self._fetched[version.path] = version.digest
             return row
-        sources = Sources(self._remotes, version.digest, whole=parts is None and not trees_only)
+        sources = Sources(
+            self._remotes,
+            version.digest,
+            whole=parts is None and not trees_only,
+            neighbours=lambda: earlier_versions(self._repo, version),
+        )
         try:
             done = Fetching(
                 self._repo.cache,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from datavc.errors import DatavcError, IntegrityError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
@@ -13,6 +14,9 @@ from datavc.repo import Repo
 from datavc.store.index import Location, ObjectIndex
 from datavc.store.receiving import is_within
 from datavc.store.remote import RemoteStore
+
+# A merged version's files are those of its parents, which history names among the first.
+_NEIGHBOURS = 16
 
 
 @dataclass(slots=True)
@@ -89,25 +93,45 @@ class Sources:
     """The sources of the version ``digest``, in the order in which they are asked.
 
     ``whole`` where most of a remote's rows for it will be needed. ``broken`` are remotes whose root for it cannot be used.
+    Where no remote has the version itself, as with one that was merged here, its ``neighbours`` may have what it consists of.
     """
 
-    def __init__(self, remotes: Remotes, digest: Digest, *, whole: bool) -> None:
+    def __init__(
+        self,
+        remotes: Remotes,
+        digest: Digest,
+        *,
+        whole: bool,
+        neighbours: Callable[[], Iterable[Digest]] = tuple,
+    ) -> None:
         self._remotes = remotes
         self._digest = digest
         self._whole = whole
+        self._neighbours = neighbours
         self._found: list[Source] = []
-        self._rest = iter(remotes)
+        self._rest = self._all()
         self.asked: list[RemoteStore] = []
         self.broken: list[RemoteStore] = []
 
     def __iter__(self) -> Iterator[Source]:
         yield from (source for source in list(self._found) if not source.has_failed)
-        for store in self._rest:
+        for source in self._rest:
+            self._found.append(source)
+            yield source
+
+    def _all(self) -> Iterator[Source]:
+        for store in self._remotes:
             self.asked.append(store)
-            source = self._source(store)
+            source = self._source(store, self._digest)
             if source is not None:
-                self._found.append(source)
                 yield source
+        if self._found or self.broken:
+            return
+        for digest in islice(self._neighbours(), _NEIGHBOURS):
+            for store in self._remotes:
+                source = self._source(store, digest)
+                if source is not None:
+                    yield source
 
     def fail(self, source: Source, error: DatavcError) -> None:
         """Ask this source no more; where it is the remote that failed, nobody asks it."""
@@ -125,16 +149,17 @@ class Sources:
         """Why remotes could not be asked."""
         return self._remotes.failures
 
-    def _source(self, store: RemoteStore) -> Source | None:
+    def _source(self, store: RemoteStore, digest: Digest) -> Source | None:
         try:
-            root = store.root(self._digest)
+            root = store.root(digest)
             if root is None:
                 return None
             index = store.index(root.indexes, whole=self._whole)
             index.packs()
         except (StoredFileNotFound, IntegrityError):
             # A root that names a missing or damaged pack index counts as absent.
-            self.broken.append(store)
+            if digest == self._digest:
+                self.broken.append(store)
             return None
         except StorageError as error:
             self._remotes.fail(store, error)
