@@ -20,6 +20,7 @@ from projects import Project
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
 from datavc.operations.steps.fulfil import Fulfilment
 from datavc.store import layout
+from datavc.workspace import hashing
 
 # Every command that reads the trees of a version.
 READING = [
@@ -493,3 +494,23 @@ def test_what_would_be_taken_for_a_new_file_goes_before_that_is_written_and_all_
     project.git("checkout", "--quiet", "main")
     project.run("checkout")
     assert project.tree("data") == later
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("diff",), ("checkout",), ("checkout", "--force"), ("add", "one")]
+)
+def test_a_dataset_that_goes_between_its_stat_and_its_reading_is_no_bug(
+    project: Project, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+):
+    project.write({"one": "first"})
+    project.run("add", "one")
+    project.write({"one": "changed"})
+    real = hashing.hash_unknown
+
+    def vanishing(*arguments, **options):
+        (project.root / "one").unlink(missing_ok=True)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(hashing, "hash_unknown", vanishing)
+
+    _assert_refused(project, *command, code=None)

@@ -132,6 +132,9 @@ def examine(
 
         hash_unknown(scan, repo.root_bytes, links_into=links_into(repo), jobs=jobs, progress=progress)
         drop_unreadable(scan)
+        if not scan.exists:
+            # The dataset itself went, or became something else, between its stat and its reading.
+            return view
     repo.stat_cache.write_rows(scan.changed_rows(), drop=scan.stale_rows())
     complete(repo, view, whole=whole)
     view.entry, _ = scan.seal(encode=False)
