@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import Locked, MalformedError, RepoNotFound, UsageError
+from datavc.errors import ConflictError, Locked, MalformedError, RepoNotFound, UsageError
 from datavc.formats.config import Config, environment_config, merge_config, read_config
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, seen_from, shell_word, show
@@ -221,7 +221,11 @@ class Repo:
                 raise MalformedError(
                     f"the pointer {show(name)} stands for what no dataset may be: {show(part)} {reason}"
                 )
-        pointer = parse_pointer(data, show(name), self.typed(name))
+        try:
+            pointer = parse_pointer(data, show(name))
+        except ConflictError:
+            # Again, for the hint: quoting the path of every pointer would cost each command its share.
+            pointer = parse_pointer(data, show(name), self.typed(name))
         if pointer.digest.algorithm != self.algorithm:
             raise MalformedError(
                 f"the pointer {show(name)} is of {pointer.digest.algorithm}, this repo's hash is {self.algorithm}"

@@ -91,6 +91,22 @@ def test_status_imports_nothing_heavy(project: Project):
     assert _imported(project, "status") & HEAVY == set()
 
 
+def test_status_of_what_was_not_changed_imports_nothing_that_reads_writes_or_compares_objects(
+    project: Project,
+):
+    project.write({"data/a": "1"})
+    project.run("add", "data")
+    project.commit("data")
+
+    imported = _imported(project, "status")
+
+    assert (
+        imported
+        & {"datavc.store.reader", "datavc.store.packwriter", "datavc.operations.steps.compare", "shlex"}
+        == set()
+    )
+
+
 def test_the_version_takes_forty_milliseconds_more_than_python(bare_project: Project):
     bare = _seconds(bare_project, "-c", "pass")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from datavc.errors import DatavcError, ObjectNotFound
 from datavc.operations.selection import Selected, select
 from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.compare import Change, changes
 from datavc.operations.steps.examine import View, base_trees, examine
 from datavc.operations.steps.notes import uncommitted_pointers
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
+
+if TYPE_CHECKING:
+    from datavc.operations.steps.compare import Change
 
 
 @dataclass(slots=True)
@@ -111,6 +114,8 @@ def _list_changes(repo: Repo, view: View, item: Selected, result: DatasetStatus)
     version = view.base or view.target
     assert version is not None
     try:
+        from datavc.operations.steps.compare import changes
+
         found = changes(view, base_trees(repo, version))
     except ObjectNotFound:
         result.states.append("changes unknown")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xxhash
 
@@ -22,8 +23,10 @@ from datavc.formats.root import Root
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
-from datavc.store.reader import ObjectReader
 from datavc.store.roots import list_roots, publish_root, read_root
+
+if TYPE_CHECKING:
+    from datavc.store.reader import ObjectReader
 
 # What is not stored or fetched again is looked for in this many indexes: each costs a look-up for every new file. The
 # newest are those of a run that was interrupted.
@@ -98,6 +101,9 @@ class Cache:
 
     def reader(self, digest: Digest | None = None) -> ObjectReader:
         """Reads what is reachable from ``digest``, falling back on everything that is here."""
+        # `status` reads no object where nothing was changed.
+        from datavc.store.reader import ObjectReader
+
         index = self.index(digest)
         rest: list[ObjectIndex] = []
 

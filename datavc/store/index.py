@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import accumulate, groupby, islice
 from operator import or_
+from typing import TYPE_CHECKING
 
 import xxhash
 
@@ -24,7 +25,9 @@ from datavc.formats.packindex import (
     encode_index_columns,
 )
 from datavc.store import layout
-from datavc.store.packwriter import SealedPack
+
+if TYPE_CHECKING:
+    from datavc.store.packwriter import SealedPack
 
 # pack: raw xxh128 of the pack; offset, stored, raw: bytes; flags: form | codec << 1
 Location = tuple[bytes, int, int, int, int]

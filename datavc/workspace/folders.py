@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 
-from datavc.workspace.readfile import changed_while_read
-
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 # A process may have as few as 256 open files; from folders above these one starts again at the top.
 _KEPT = 64
@@ -56,6 +54,8 @@ class OpenFolders:
                 fd = os.open(name, _FLAGS, dir_fd=fd)
             except OSError as error:
                 if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    from datavc.workspace.readfile import changed_while_read
+
                     raise changed_while_read(wanted[:-1]) from None
                 raise
             prefix += name + b"/"

@@ -102,7 +102,7 @@ def test_what_to_do_about_merge_conflicts_names_the_pointer_from_here(project: P
     project.write({"sub/my data.datavc": "<<<<<<< ours\n=======\n>>>>>>> theirs\n", "other": None})
     project.git("add", "--all")
 
-    assert "-- '../sub/my data.datavc'" in hints(project.run("status", cwd="other", code=1))[0]
+    assert "datavc resolve '../sub/my data.datavc'" in hints(project.run("status", cwd="other", code=1))[0]
 
 
 def test_a_repository_without_datavc_names_the_folder_quoted(git_project: Project):
