@@ -24,6 +24,7 @@ class S3Server:
 
     endpoint: str
     keys: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+    lasts: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -31,8 +32,11 @@ class S3Server:
         return {**self.keys, **nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
 
     def make_bucket(self, name: str) -> str:
-        """A new, empty bucket; returns its name."""
+        """A new, empty bucket; returns its name, which differs on a server that outlives the tests."""
         import boto3
+
+        if self.lasts:
+            name = f"{name}-{os.urandom(6).hex()}"
 
         client = boto3.client(
             "s3",
@@ -111,3 +115,14 @@ def moto_server(folder: Path) -> Iterator[S3Server]:
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, f"{endpoint}/moto-api/", folder / "moto.log", KEYS):
         yield S3Server(endpoint)
+
+
+@contextlib.contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """The server at DATAVC_TEST_S3_ENDPOINT, with the keys of the environment, as in CI; else one of our own."""
+    endpoint = os.environ.get("DATAVC_TEST_S3_ENDPOINT")
+    if endpoint:
+        yield S3Server(endpoint, {name: os.environ[name] for name in KEYS}, lasts=True)
+    else:
+        with moto_server(folder) as server:
+            yield server

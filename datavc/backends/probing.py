@@ -38,7 +38,8 @@ def probe(backend: Backend) -> Findings:
         StorageError: nothing can be written there at all, or the place cannot be reached: nothing was found out.
     """
     bare = _bare(backend)
-    work = _Probe(RetryingBackend(bare, patience=_PATIENCE_SECONDS), bare)
+    retrying = RetryingBackend(bare, patience=_PATIENCE_SECONDS, first_patience=_PATIENCE_SECONDS / 2)
+    work = _Probe(retrying, bare)
     try:
         return work.run(backend.describe())
     finally:

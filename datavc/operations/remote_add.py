@@ -12,7 +12,6 @@ from datavc.errors import ConflictError, StorageError, UsageError
 from datavc.formats.config import remote_name, setting_of
 from datavc.formats.remotes import RemoteSettings, default_remote
 from datavc.operations.steps.probes import keep_findings, try_place
-from datavc.operations.steps.remotes import require_reliable
 from datavc.operations.steps.settings import change_settings
 from datavc.operations.steps.trust import allow
 from datavc.repo import Repo
@@ -57,13 +56,7 @@ def remote_add(
     remote = RemoteSettings(name, url, settings or {}, read_only=read_only)
     findings = None
     if probe and not read_only and scheme_of(url) not in WEB:
-        try:
-            findings = try_place(repo, remote)
-            require_reliable(remote, findings)
-        except StorageError as error:
-            raise StorageError(
-                error.message, f"{error.hint or 'mend it'}, or skip the probe: --no-probe"
-            ) from error
+        findings = _probed(repo, remote)
     is_default = default or default_remote(repo.config) is None
     _write(repo, remote, is_default=is_default, local=local)
     added = repo.remote(name)
@@ -71,6 +64,22 @@ def remote_add(
     if findings is not None:
         keep_findings(repo, added, findings)
     return AddedRemote(name, added.url, added.origin, added.is_default, findings)
+
+
+def _probed(repo: Repo, remote: RemoteSettings) -> Findings:
+    try:
+        findings = try_place(repo, remote)
+    except StorageError as error:
+        raise StorageError(
+            error.message, f"{error.hint or 'mend it'}, or skip the probe: --no-probe"
+        ) from error
+    reasons = findings.reasons_to_refuse()
+    if reasons:
+        raise StorageError(
+            f"{findings.place} cannot be relied on: {'; '.join(reasons)}",
+            "keep nothing there; --no-probe would name it all the same",
+        )
+    return findings
 
 
 def _check_new(repo: Repo, name: str) -> None:

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import S3Server, moto_server
+from servers import S3Server, s3_server
 
 from datavc.backends.base import Backend
 from datavc.backends.s3 import S3Backend
 from datavc.backends.s3_client import S3Place
 from datavc.testing.backend_contract import BackendContract
 
+pytestmark = pytest.mark.s3
+
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from projects import Project
-from servers import S3Server, moto_server
+from servers import S3Server, s3_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 
@@ -127,6 +127,7 @@ def test_a_few_digits_and_a_file_will_do(pushed: Project):
     assert (got["kind"], got["dataset"], got["size"]) == ("file", "one.bin", 1)
 
 
+@pytest.mark.s3
 def test_a_version_is_got_from_a_bucket(pushed: Project, server: S3Server):
     pushed.environment.update(server.environment)
     url, endpoint = f"s3://{server.make_bucket('got')}/x", ("--endpoint", server.endpoint)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from projects import Project
-from servers import S3Server, moto_server
+from servers import S3Server, s3_server
 
 from datavc.backends.folder import FolderBackend
 from datavc.formats.root import decode_root, encode_root
@@ -20,7 +20,7 @@ from datavc.repo import Repo
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 
@@ -63,6 +63,7 @@ def test_all_that_was_pushed_goes_and_comes_back(pushed: Project):
     pushed.run("fsck")
 
 
+@pytest.mark.s3
 def test_a_bucket_is_asked_as_a_folder_is(pushed: Project, server: S3Server):
     pushed.environment.update(server.environment)
     url = f"s3://{server.make_bucket('evict')}/x"

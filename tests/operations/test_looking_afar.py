@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 from projects import Project
-from servers import S3Server, moto_server
+from servers import S3Server, s3_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 
@@ -110,6 +110,7 @@ def test_an_address_that_is_not_allowed_is_not_contacted(clone: Project):
     assert "was not contacted" in clone.run("ls", "data", code=1).err
 
 
+@pytest.mark.s3
 def test_a_bucket_is_looked_into_like_a_folder(clone: Project, server: S3Server):
     origin = Project(clone.root.parent / "project", clone.environment)
     origin.environment.update(server.environment)

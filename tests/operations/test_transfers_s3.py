@@ -12,16 +12,18 @@ import pytest
 from projects import Project
 from proxy import Fault, Proxy, proxy_to
 from remotes import fetched, outcomes, pushed, requests
-from servers import S3Server, moto_server
+from servers import S3Server, s3_server
 
 from datavc.backends import retrying
+
+pytestmark = pytest.mark.s3
 
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as running:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 
