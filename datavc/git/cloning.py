@@ -1,17 +1,20 @@
-"""``git clone``, through the git program."""
+"""``git clone``, through the git program; and bare copies of repositories that are only read."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 from pathlib import Path
 
-from datavc.errors import ConflictError, UsageError
+from datavc.errors import ConflictError, DatavcError, UsageError
 from datavc.git.program import Git, show_path
 
 # A caller's repository is none of the new one's business.
 _OF_A_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+# Pointers and datavc.toml are shorter.
+_LONGEST_FILE = "64k"
 
 
 def default_folder(url: str) -> str:
@@ -39,3 +42,39 @@ def clone(url: str, folder: Path, *, here: Path) -> None:
         os.rename(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def mirror(url: str, folder: Path, rev: str) -> Git:
+    """A bare copy of the repository at ``url`` in ``folder``, made or brought up to date; one at a time does so.
+
+    A full commit id that is there already needs no look at the other side. Big files that are in git itself stay away.
+
+    Raises:
+        DatavcError: git failed; an old copy stays as it was.
+    """
+    bare = folder / "git"
+    with open(folder / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not bare.is_dir():
+            staged = folder / f".datavc-tmp-{os.urandom(6).hex()}"
+            try:
+                git = Git(folder, without=_OF_A_REPOSITORY)
+                words = ("clone", "--quiet", "--bare", f"--filter=blob:limit={_LONGEST_FILE}", "--")
+                git.run(*words, url, os.fspath(staged))
+                os.rename(staged, bare)
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+            return Git(bare, without=_OF_A_REPOSITORY)
+        git = Git(bare, without=_OF_A_REPOSITORY)
+        if not (re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", rev) and _has(git, rev)):
+            refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            git.run("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--", url, *refs)
+        return git
+
+
+def _has(git: Git, commit: str) -> bool:
+    try:
+        git.run("cat-file", "-e", f"{commit}^{{commit}}")
+    except DatavcError:
+        return False
+    return True

@@ -21,8 +21,9 @@ from datavc.errors import (
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
-from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions
+from datavc.operations.steps.chosen import WORKSPACE, Version, chosen_versions
 from datavc.operations.steps.content import Content, Part
+from datavc.operations.steps.revisions import resolve_revision
 from datavc.operations.steps.sources import Remotes
 from datavc.operations.steps.trees import entries
 from datavc.progress import SILENT
@@ -76,26 +77,34 @@ class Snapshot:
         *,
         remote: str | None = None,
         disk_bytes: int = DEFAULT_DISK_BYTES,
+        pieces: PieceCache | None = None,
     ) -> None:
         self.repo = repo
         self.rev = rev
         self._remote = remote
-        self._pieces = PieceCache(repo.shared / "reading", disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
+        folder = repo.shared / "reading"
+        self._pieces = pieces or PieceCache(folder, disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
         self._versions: dict[bytes, Version] | None = None
         self._remotes: Remotes | None = None
         self._contents: dict[Digest, Content] = {}
         self._lock = threading.RLock()
 
+    def at(self, rev: str | None) -> Snapshot:
+        """Another revision, which shares what is kept in memory and on disk with this one."""
+        return Snapshot(self.repo, rev, remote=self._remote, pieces=self._pieces)
+
     def versions(self) -> dict[bytes, Version]:
         """Every dataset's version, by path. Raises UsageError where there is no such revision."""
         with self._lock:
             if self._versions is None:
-                revisions = WORKSPACE if self.rev is None else Revisions((self.rev,))
-                found = chosen_versions(self.repo, [], revisions)
-                self._versions = {
-                    version.path: version for version in sorted(found, key=lambda row: row.path)
-                }
+                self._versions = {version.path: version for version in _versions(self.repo, self.rev)}
             return self._versions
+
+    def committed(self, commit: str) -> int:
+        """When a commit was made, in seconds since 1970."""
+        if self.repo.git is None:
+            return 0
+        return int(self.repo.git.run("log", "-1", "--format=%ct", commit, "--"))
 
     # What is where
 
@@ -327,6 +336,24 @@ class RangedFile(io.RawIOBase):
         content = self._buffer[offset : offset + stop - start]
         self._at += len(content)
         return content
+
+
+def _versions(repo: Repo, rev: str | None) -> list[Version]:
+    """Every dataset of a revision, or of the workspace's pointers, by path."""
+    if rev is None:
+        return chosen_versions(repo, [], WORKSPACE)
+    revision = resolve_revision(repo, rev)
+    return [
+        Version(
+            found.path,
+            found.digest,
+            found.pointer.kind,
+            found.pointer.size,
+            found.pointer.files,
+            revision.commit,
+        )
+        for found in sorted(revision.datasets, key=lambda dataset: dataset.path)
+    ]
 
 
 def _found(version: Version, path: bytes, entry: Entry) -> FoundEntry:
