@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datavc.cli.render import talk
+from datavc.cli.render import next_command, talk
 from datavc.errors import UsageError
 from datavc.formats.amounts import count, human_size
 from datavc.formats.config import parse_size
 
 if TYPE_CHECKING:
+    from datavc.operations.fetch import FetchResult
+    from datavc.operations.push import PushResult
     from datavc.operations.steps.chosen import Revisions
     from datavc.operations.steps.transfer import Traffic
 
@@ -29,6 +31,16 @@ def memory_bytes(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise UsageError(f"--memory {error}, not {text!r}") from None
+
+
+def print_summary(result: FetchResult | PushResult) -> None:
+    """What stands below the rows of a transfer: what was asked of remotes, and what to do about each failure."""
+    if not result.datasets:
+        talk("there are no datasets")
+    print_traffic(result.traffic)
+    for row in result.failed:
+        if row.hint:
+            next_command(row.hint)
 
 
 def print_traffic(traffic: Traffic) -> None:

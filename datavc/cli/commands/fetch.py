@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import print_json, show_path
 from datavc.cli.session import current
-from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic, revisions
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary, revisions
 from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ def fetch(
     else:
         for row in result.datasets:
             print(fetched_sentence(row))
-        if not result.datasets:
-            talk("there are no datasets")
-        print_traffic(result.traffic)
-        for row in result.failed:
-            if row.hint:
-                next_command(row.hint)
+        print_summary(result)
     return PARTLY_DONE if result.failed else None
 
 

@@ -9,9 +9,9 @@ import typer
 from datavc.cli.commands.checkout import checked_out_sentence
 from datavc.cli.commands.fetch import fetched_sentence
 from datavc.cli.options import DryRun, Json, Memory, Paths, RemoteName
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import print_json, show_path, talk
 from datavc.cli.session import current
-from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary
 
 if TYPE_CHECKING:
     from datavc.operations.pull import PullResult
@@ -67,12 +67,7 @@ def print_pulled(result: PullResult, *, dry_run: bool) -> None:
             print(fetched_sentence(row))
     for done in result.checked_out.datasets:
         print(checked_out_sentence(done, dry_run=False))
-    if not result.fetched.datasets:
-        talk("there are no datasets")
-    print_traffic(result.fetched.traffic)
-    for row in result.fetched.failed:
-        if row.hint:
-            next_command(row.hint)
+    print_summary(result.fetched)
     if result.commit is not None and result.fetched.datasets:
         names = ", ".join(show_path(path) for path in result.uncommitted)
         besides = f"; those of {names} are not committed" if names else ""

@@ -8,9 +8,9 @@ import typer
 
 from datavc.cli.consent import let_write
 from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs, Yes
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import print_json, show_path
 from datavc.cli.session import current
-from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_traffic, revisions
+from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary, revisions
 from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def push(
     else:
         for row in result.datasets:
             print(_sentence(row, result.remote, check=check))
-        if not result.datasets:
-            talk("there are no datasets")
-        print_traffic(result.traffic)
-        for row in result.failed:
-            if row.hint:
-                next_command(row.hint)
+        print_summary(result)
     return PARTLY_DONE if result.failed else None
 
 
