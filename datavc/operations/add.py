@@ -17,7 +17,14 @@ from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps import grafting
-from datavc.operations.steps.examine import View, complete, examine, record_base, scan_workspace
+from datavc.operations.steps.examine import (
+    View,
+    complete,
+    examine,
+    record_base,
+    scan_workspace,
+    state_of,
+)
 from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.placing import Stored, free_bytes, place_of
 from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
@@ -185,7 +192,7 @@ def _look(
     """Scan the dataset, and refuse what must not be recorded. Hashes only where a pointer stands to be compared."""
     if job.pointer is None and not rehash:
         scan = scan_workspace(repo, job.path, when_many=workers.start)
-        view = View(job.path, None, repo.read_state(job.path), scan)
+        view = View(job.path, None, state_of(repo, job.path, None), scan)
     else:
         view = examine(repo, job.path, job.pointer, jobs=workers.jobs, progress=progress, rehash=rehash)
     refuse_problems(view)

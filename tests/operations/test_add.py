@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 from projects import Project
@@ -188,3 +189,19 @@ def test_a_lone_file_that_lies_in_no_pack_is_added_and_comes_back(project: Proje
     project.run("checkout")
 
     assert project.read("file") == b"kept as a whole blob"
+
+
+@pytest.mark.parametrize("option", [[], ["--rehash"]])
+def test_a_new_dataset_takes_nothing_over_from_one_that_was_at_its_path(project: Project, option: list[str]):
+    project.write({"data/a": "alpha", "data/sub/b": "beta"})
+    project.run("add", "data")
+    project.commit("data")
+    shutil.rmtree(project.root / "data")
+    project.run("checkout", "data/sub")
+    project.git("checkout", "-q", "HEAD~1")  # where there is no such dataset
+    shutil.rmtree(project.root / "data")
+    project.write({"data/new": "new"})
+    project.run("add", *option, "data")
+
+    assert project.run("ls", "data").out == "data/new\n"
+    assert "partial" not in project.run("status").out

@@ -124,7 +124,7 @@ def examine(
 ) -> View:
     """Look at a dataset and hash what changed. With ``whole``, a partial workspace is not completed from its base."""
     scan = scan_workspace(repo, path, rehash=rehash)
-    view = View(path, pointer, repo.read_state(path), scan)
+    view = View(path, pointer, state_of(repo, path, pointer), scan)
     if not scan.exists:
         return view
     if not all(folder.is_known() for folder in (scan.top, *scan.folders.values())):
@@ -139,6 +139,11 @@ def examine(
     complete(repo, view, whole=whole)
     view.entry, _ = scan.seal(encode=False)
     return view
+
+
+def state_of(repo: Repo, path: bytes, pointer: Pointer | None) -> WorkspaceState:
+    """What the dataset was made from. Without a pointer, what is recorded is of another one, in another commit."""
+    return repo.read_state(path) if pointer is not None else WorkspaceState(path)
 
 
 def complete(repo: Repo, view: View, *, whole: bool = False) -> None:
