@@ -48,7 +48,7 @@ class PackStream:
         self._executor = executor
         self._limit = limit
         self._writer: PackWriter | None = None
-        self._pending: list[Future[SealedPack]] = []
+        self._pending: list[tuple[SealedPack, Future[SealedPack]]] = []
         self._hash = hash_function(algorithm)
         self._compressor = Compressor()
         self._seen: set[bytes] = set()
@@ -116,16 +116,25 @@ class PackStream:
     def close(self) -> None:
         """Publish what is left, and wait until every pack is durable."""
         self._publish_current()
-        for future in self._pending:
+        for _, future in self._pending:
             self._published(future.result())
         self._pending.clear()
+
+    def close_at_once(self) -> None:
+        """As :meth:`close`, in this thread, whatever the others are busy with: the command is being interrupted."""
+        waiting = [(pack, future.cancel(), future) for pack, future in self._pending]
+        self._pending.clear()
+        self._executor = None
+        for pack, is_ours, future in waiting:
+            self._published(publish_pack(self._backend, pack) if is_ours else future.result())
+        self._publish_current()
 
     def abandon(self) -> None:
         """Drop the unfinished pack; those that were published stay."""
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        for future in self._pending:
+        for _, future in self._pending:
             future.cancel()
 
     def _publish_current(self) -> None:
@@ -136,9 +145,9 @@ class PackStream:
         if self._executor is None:
             self._published(publish_pack(self._backend, pack))
             return
-        self._pending.append(self._executor.submit(publish_pack, self._backend, pack))
-        while self._pending and (self._pending[0].done() or len(self._pending) > 2):
-            self._published(self._pending.pop(0).result())
+        self._pending.append((pack, self._executor.submit(publish_pack, self._backend, pack)))
+        while self._pending and (self._pending[0][1].done() or len(self._pending) > 2):
+            self._published(self._pending.pop(0)[1].result())
 
 
 @contextmanager

@@ -84,8 +84,7 @@ class Fetching:
                 gathering.close()
             except BaseException:
                 with contextlib.suppress(DatavcError, OSError):
-                    gathering.close()
-                    self._reachable.checkpoint()
+                    gathering.rescue()
                 raise
         if not dry_run:
             self._publish(complete=self._version.parts is None and not trees_only)

@@ -86,6 +86,12 @@ class Gathering:
         for stream in self._streams.values():
             stream.close()
 
+    def rescue(self) -> None:
+        """Keep what was verified, without waiting for requests that are under way. Raises StorageError."""
+        for stream in self._streams.values():
+            stream.close_at_once()
+        self._reachable.checkpoint()
+
     def trees(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
         """The content of trees, which are kept, without those that are lost. Raises StorageError."""
         entries = self._entries(digests)

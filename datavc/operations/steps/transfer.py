@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
 
 from datavc.store.remote import RemoteStore
 
@@ -48,15 +52,55 @@ def threads_for(memory: int) -> int:
     return max(1, min(_MOST_THREADS, memory // _BYTES_PER_THREAD))
 
 
+class TransferThreads(Executor):
+    """Threads that no process waits for when it ends: a request that hangs must not keep Ctrl-C from ending the command."""
+
+    def __init__(self, threads: int) -> None:
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """See :class:`concurrent.futures.Executor`."""
+        future: Future[Any] = Future()
+        self._work.put((future, partial(function, *arguments, **named)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See :class:`concurrent.futures.Executor`; nothing may be submitted afterwards."""
+        while cancel_futures and not self._work.empty():
+            with suppress(Empty):
+                item = self._work.get_nowait()
+                if item is not None:
+                    item[0].cancel()
+        for _ in self._threads:
+            self._work.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            future, call = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # noqa: BLE001  whoever waits for the future raises it
+                    future.set_exception(error)
+            # What it holds, a pack perhaps, must not wait for the next piece of work.
+            del item, future, call
+
+
 @contextmanager
 def transfer_threads(threads: int, stores: Iterable[RemoteStore]) -> Iterator[Executor]:
-    """So many threads for the block. An exception ends them as soon as the requests under way are done: none is repeated."""
-    executor = ThreadPoolExecutor(threads)
+    """So many threads for the block. An exception ends the work: no request is repeated; an interruption waits for none."""
+    executor = TransferThreads(threads)
     try:
         yield executor
-    except BaseException:
+    except BaseException as error:
         for store in stores:
             store.give_up()
-        executor.shutdown(cancel_futures=True)
+        executor.shutdown(not isinstance(error, KeyboardInterrupt), cancel_futures=True)
         raise
     executor.shutdown()
