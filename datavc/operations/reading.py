@@ -32,9 +32,8 @@ from datavc.store.piececache import PieceCache
 
 DEFAULT_DISK_BYTES = 1 << 30
 _MEMORY_BYTES = 64 << 20
-# Whoever reads on gets ahead of himself in steps that double up to this: one request for each.
+# Whoever reads on and on gets as much ahead as he has read so far, at most so much: one request for each.
 _LONGEST_AHEAD = 8 << 20
-_SHORTEST_AHEAD = 256 << 10
 # More would be asked for, and transferred, by readers that skip about.
 BUFFER_BYTES = 16 << 10
 _MOST_SYMLINKS = 40
@@ -271,7 +270,7 @@ class Snapshot:
 
 
 class RangedFile(io.RawIOBase):
-    """A file of a snapshot. What is read in order is read ahead, in steps that double; what is read here and there is not."""
+    """A file of a snapshot. What is read in order is read ahead, more and more of it; what is read here and there is not."""
 
     mode = "rb"
 
@@ -281,8 +280,7 @@ class RangedFile(io.RawIOBase):
         self._snapshot = snapshot
         self._entry = entry
         self._at = 0
-        self._ahead_from = -1
-        self._ahead = 0
+        self._run_from = 0
         self._buffer = b""
         self._buffer_at = 0
 
@@ -328,11 +326,11 @@ class RangedFile(io.RawIOBase):
             return b""
         offset = start - self._buffer_at
         if not 0 <= offset < len(self._buffer):
-            is_next = start == self._ahead_from
-            self._ahead = min(max(2 * self._ahead, _SHORTEST_AHEAD), _LONGEST_AHEAD) if is_next else 0
-            self._buffer = self._snapshot.read(self._entry, start, stop + self._ahead)
+            if start != self._buffer_at + len(self._buffer):
+                self._run_from = start
+            ahead = min(start - self._run_from, _LONGEST_AHEAD)
+            self._buffer = self._snapshot.read(self._entry, start, stop + ahead)
             self._buffer_at, offset = start, 0
-            self._ahead_from = start + len(self._buffer)
         content = self._buffer[offset : offset + stop - start]
         self._at += len(content)
         return content
