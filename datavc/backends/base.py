@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from datavc.durable import storage_errors
 from datavc.errors import UsageError
 
 _NAME = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
@@ -53,9 +54,15 @@ class Backend(ABC):
     def write(self, name: str, data: bytes) -> bool:
         """Publish a new file. False where one of that name and length was there, which is kept."""
 
-    @abstractmethod
     def write_file(self, name: str, source: Path) -> bool:
         """As :meth:`write`, with the content of the local file ``source``, which is consumed."""
+        check_name(name)
+        with storage_errors(source):
+            data = source.read_bytes()
+        is_new = self.write(name, data)
+        with storage_errors(source):
+            source.unlink(missing_ok=True)
+        return is_new
 
     @abstractmethod
     def replace(self, name: str, data: bytes) -> None:

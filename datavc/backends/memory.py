@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from datavc.backends.base import Backend, StoredFile, check_name
-from datavc.durable import storage_errors
 from datavc.errors import StorageError, StoredFileNotFound
 
 
@@ -45,12 +43,6 @@ class MemoryBackend(Backend):
             self._files[f"quarantine/{name.replace('/', '-')}-{len(self._files)}"] = known
         self._files[name] = (bytes(data), self.now())
         return True
-
-    def write_file(self, name: str, source: Path) -> bool:
-        with storage_errors(source):
-            data = source.read_bytes()
-            source.unlink()
-        return self.write(name, data)
 
     def replace(self, name: str, data: bytes) -> None:
         self._files[check_name(name)] = (bytes(data), self.now())

@@ -13,13 +13,11 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datavc.backends.base import Backend, StoredFile, check_name, is_name
 from datavc.backends.s3_client import ChangingBody, Check, S3Place, body_of, make_client
 from datavc.backends.s3_errors import error_code, s3_errors, status_of
-from datavc.durable import storage_errors
 from datavc.errors import StorageError, StoredFileNotFound, TransientError
 
 _READ_PIECE = 1 << 20
@@ -145,15 +143,6 @@ class S3Backend(Backend):
             self._verify(name, data)
             return True
         raise TransientError(f"{self.place.url}/{name}: other writers or deleters are at it again and again")
-
-    def write_file(self, name: str, source: Path) -> bool:
-        check_name(name)
-        with storage_errors(source):
-            data = source.read_bytes()
-        is_new = self.write(name, data)
-        with storage_errors(source):
-            source.unlink(missing_ok=True)
-        return is_new
 
     def replace(self, name: str, data: bytes) -> None:
         check_name(name)

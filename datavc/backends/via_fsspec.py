@@ -11,11 +11,9 @@ import datetime
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from datavc.backends.base import Backend, StoredFile, check_name, is_name
-from datavc.durable import storage_errors
 from datavc.errors import DatavcError, StorageError, StoredFileNotFound, TransientError, UsageError
 
 # File systems on which `mv` is a rename: it replaces its target in one step.
@@ -95,15 +93,6 @@ class FsspecBackend(Backend):
             self._put_aside(name)
         self._publish(name, data)
         return True
-
-    def write_file(self, name: str, source: Path) -> bool:
-        check_name(name)
-        with storage_errors(source):
-            data = source.read_bytes()
-        is_new = self.write(name, data)
-        with storage_errors(source):
-            source.unlink(missing_ok=True)
-        return is_new
 
     def replace(self, name: str, data: bytes) -> None:
         self._publish(name, data)
