@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,18 @@ from remotes import (
     roots,
     stop_at,
     watch_remotes,
+    wrap_remotes,
     written,
 )
 
+from datavc.backends.base import Backend, StoredFile
 from datavc.backends.folder import FolderBackend
+from datavc.backends.wrapping import WrappingBackend
+from datavc.errors import StorageError
 from datavc.formats.digest import hash_function
 from datavc.formats.root import decode_root
+from datavc.operations.steps.remotenotes import RemoteNotes, write_notes
+from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 
@@ -330,3 +338,74 @@ def test_large_files_and_every_algorithm(git_project: Project, tmp_path: Path):
         pushed(project)
         is_wholly_there(remote)
         arrives(project, remote, f"clone-{algorithm}")
+
+
+class Listing(WrappingBackend):
+    """Lists as ``change`` says."""
+
+    def __init__(self, inner: Backend, change: Callable[[list[StoredFile]], list[StoredFile]]) -> None:
+        super().__init__(inner)
+        self._change = change
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        return iter(self._change(list(self.inner.list(prefix))))
+
+
+def fails(files: list[StoredFile]) -> list[StoredFile]:
+    raise StorageError("the listing broke off", "try again")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda files: files[:1], lambda files: [], lambda files: files * 2],
+    ids=["short", "empty", "repeating"],
+)
+def test_a_listing_that_stops_short_or_repeats_costs_bytes_and_nothing_else(
+    project: Project,
+    remote: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[list[StoredFile]], list[StoredFile]],
+):
+    for number in range(3):
+        add(project, many(20, first=number * 10))
+        pushed(project)
+    # Nothing here knows what the dataset was before: the roots that are there are listed.
+    add(project, {"new": "new"})
+    shutil.rmtree(project.root / ".git/datavc/state")
+    project.git("checkout", "-q", "--orphan", "fresh")
+    project.commit("without a history")
+    wrap_remotes(monkeypatch, lambda backend: Listing(backend, change))
+    assert outcomes(pushed(project)) == ["sent"]
+    monkeypatch.undo()
+    is_wholly_there(remote)
+    arrives(project, remote, "clone")
+
+
+def test_a_listing_that_fails_is_an_error_and_leaves_no_root(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add(project, many(20))
+    wrap_remotes(monkeypatch, lambda backend: Listing(backend, fails))
+    assert "the listing broke off" in project.run("push", "--yes", code=1).err
+    assert roots(remote) == []
+
+
+def test_on_a_slow_line_packs_are_short(project: Project, remote: Path):
+    rng = random.Random(1)
+    add(project, {"big": rng.randbytes(20 << 20), **{f"{n}": rng.randbytes(500_000) for n in range(20)}})
+    repo = Repo.find(project.root)
+    write_notes(repo, "origin", RemoteNotes(bandwidth=1000.0))
+    pushed(project)
+    sizes = [path.stat().st_size for path in packs(remote)]
+    assert max(sizes) < 6 << 20 and len(sizes) >= 7
+    is_wholly_there(remote)
+    arrives(project, remote, "clone")
+
+
+def test_little_memory_is_enough(project: Project, remote: Path):
+    add(project, {**many(), "big": random.Random(2).randbytes(9 << 20)})
+    assert outcomes(pushed(project, "--memory", "1MiB")) == ["sent"]
+    clone = project.clone("clone")
+    clone.run("pull", "--memory", "1MiB")
+    assert clone.tree("data") == project.tree("data")
+    assert "--memory" in project.run("push", "--memory", "much", code=2).err
