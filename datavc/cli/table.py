@@ -163,6 +163,9 @@ COMMANDS = {
             "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
         ),
         Command(
+            "resolve", GIT, "Settle pointers that a merge left in conflict", "--ours --theirs --json"
+        ),
+        Command(
             "git merge", GIT, "Merge two pointers file by file, as git's merge driver", "--virtual", NOTHING
         ),
     )

@@ -20,7 +20,7 @@ STAGED = "staged"  # lies in the index as it lies on disk: commit
 REMOVED = "removed"  # in the index or the last commit, but not on disk
 UNMERGED = "unmerged"  # a merge has left it with conflicts
 
-_POINTERS = b":(glob)**/*" + SUFFIX
+POINTERS = b":(glob)**/*" + SUFFIX
 _STATUS = (
     "status",
     "--porcelain=v1",
@@ -29,7 +29,7 @@ _STATUS = (
     "--no-renames",  # the pointer of a moved dataset is one removed and one new, and needs no content compared
     "--ignore-submodules=all",
     "--",
-    _POINTERS,
+    POINTERS,
 )
 # Far below the 128 KiB that Linux allows one argument, and the 256 KiB (macOS, environment included) for all.
 _BATCH_BYTES = 64 * 1024
@@ -63,7 +63,7 @@ class IgnoreRule(NamedTuple):
 
 def list_pointers(git: Git) -> list[PointerFile]:
     """All pointers that git tracks or would track, sorted by path; the ignored ones are left out."""
-    listed = git.run("ls-files", "-z", "-t", "-c", "-o", "--exclude-standard", "--", _POINTERS)
+    listed = git.run("ls-files", "-z", "-t", "-c", "-o", "--exclude-standard", "--", POINTERS)
     return _pointer_files(git, _parse_listed(listed))
 
 
@@ -77,7 +77,7 @@ def pointer_overview(git: Git) -> PointerOverview:
 
     ``git status`` walks the folders for what is untracked, so the other one has only the index to read.
     """
-    with git.start("ls-files", "-z", "-t", "-c", "--", _POINTERS) as index, git.start(*_STATUS) as status:
+    with git.start("ls-files", "-z", "-t", "-c", "--", POINTERS) as index, git.start(*_STATUS) as status:
         tracked = _parse_listed(index.finish())
         reasons = _parse_status(status.finish())
     untracked = {path: False for path, reason in reasons.items() if reason == UNTRACKED}
