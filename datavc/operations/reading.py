@@ -42,6 +42,50 @@ _LONGEST_TARGET = 4096
 T = TypeVar("T")
 
 
+class Contents:
+    """The contents of the versions of ``repo``, opened when they are needed. Safe in threads."""
+
+    def __init__(self, repo: Repo, remote: str | None, disk_bytes: int) -> None:
+        self._repo = repo
+        self._remote = remote
+        folder = repo.shared / "reading"
+        self._pieces = PieceCache(folder, disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
+        self._opened: dict[Digest, Content] = {}
+        self._lock = threading.Lock()
+        self.remotes: Remotes | None = None
+
+    def work(self, version: Version, work: Callable[[Content], T]) -> T:
+        """Do ``work`` with the content of a version. After a failure all is opened anew: what failed may work next time."""
+        for is_last in (False, True):
+            try:
+                return work(self._content(version))
+            except StoredFileNotFound:
+                # The cache lost something since it was looked at, to eviction or to another command.
+                self.forget()
+                if is_last:
+                    raise
+            except (StorageError, ObjectNotFound, DigestMismatch):
+                self.forget()
+                raise
+        raise AssertionError
+
+    def _content(self, version: Version) -> Content:
+        with self._lock:
+            content = self._opened.get(version.digest)
+            if content is None:
+                if self.remotes is None:
+                    self.remotes = Remotes(self._repo, self._remote, SILENT)
+                content = Content(self._repo, version, self.remotes, self._pieces)
+                self._opened[version.digest] = content
+            return content
+
+    def forget(self) -> None:
+        """Open remotes and indexes anew when something is read next."""
+        with self._lock:
+            self.remotes = None
+            self._opened = {}
+
+
 @dataclass(frozen=True, slots=True)
 class FoundEntry:
     """What a path is: ``kind`` is a tree's word, ``size`` in bytes and ``files`` are, of a folder, of all below it.
@@ -76,21 +120,18 @@ class Snapshot:
         *,
         remote: str | None = None,
         disk_bytes: int = DEFAULT_DISK_BYTES,
-        pieces: PieceCache | None = None,
     ) -> None:
         self.repo = repo
         self.rev = rev
-        self._remote = remote
-        folder = repo.shared / "reading"
-        self._pieces = pieces or PieceCache(folder, disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
+        self._contents = Contents(repo, remote, disk_bytes)
         self._versions: dict[bytes, Version] | None = None
-        self._remotes: Remotes | None = None
-        self._contents: dict[Digest, Content] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     def at(self, rev: str | None) -> Snapshot:
-        """Another revision, which shares what is kept in memory and on disk with this one."""
-        return Snapshot(self.repo, rev, remote=self._remote, pieces=self._pieces)
+        """Another revision, or the same looked up anew, that shares with this one what was opened and read so far."""
+        other = Snapshot(self.repo, rev)
+        other._contents = self._contents
+        return other
 
     def versions(self) -> dict[bytes, Version]:
         """Every dataset's version, by path. Raises UsageError where there is no such revision."""
@@ -134,7 +175,7 @@ class Snapshot:
         assert found.digest is not None
         prefix = found.path + b"/"
         digest = found.digest.raw
-        tree = self._with(version, lambda content: content.trees.tree(digest))
+        tree = self._contents.work(version, lambda content: content.trees.tree(digest))
         return [_found(version, prefix + entry.name, entry) for entry in entries(tree)]
 
     def _walk(self, path: bytes) -> tuple[FoundEntry, list[bytes]]:
@@ -149,7 +190,7 @@ class Snapshot:
             return FoundEntry(path, "folder", size, files), []
         inner_path = path[len(version.path) + 1 :]
         names = inner_path.split(b"/") if inner_path else []
-        return self._with(version, lambda content: self._descend(content, names))
+        return self._contents.work(version, lambda content: self._descend(content, names))
 
     def _descend(self, content: Content, names: list[bytes]) -> tuple[FoundEntry, list[bytes]]:
         version = content.version
@@ -219,7 +260,7 @@ class Snapshot:
             assert version is not None
             some = [number for number in numbers if parts[number].start < parts[number].stop]
             chosen = [parts[number] for number in some]
-            contents = self._with(version, partial(Content.read, parts=chosen)) if some else []
+            contents = self._contents.work(version, partial(Content.read, parts=chosen)) if some else []
             for number, content in zip(some, contents, strict=True):
                 found[number] = content
         return found
@@ -233,40 +274,7 @@ class Snapshot:
         for version in list(self.versions().values()):
             if version.kind == "folder" and (is_inside(version.path, path) or is_inside(path, version.path)):
                 inner = path[len(version.path) + 1 :] if is_inside(path, version.path) else b""
-                self._with(version, partial(Content.read_trees, path=inner))
-
-    # The remotes behind
-
-    def _with(self, version: Version, work: Callable[[Content], T]) -> T:
-        """Do ``work`` with the content of a version. After a failure all is opened anew: what failed may work next time."""
-        for is_last in (False, True):
-            try:
-                return work(self._content(version))
-            except StoredFileNotFound:
-                # The cache lost something since it was looked at, to eviction or to another command.
-                self.forget()
-                if is_last:
-                    raise
-            except (StorageError, ObjectNotFound, DigestMismatch):
-                self.forget()
-                raise
-        raise AssertionError
-
-    def _content(self, version: Version) -> Content:
-        with self._lock:
-            content = self._contents.get(version.digest)
-            if content is None:
-                if self._remotes is None:
-                    self._remotes = Remotes(self.repo, self._remote, SILENT)
-                content = Content(self.repo, version, self._remotes, self._pieces)
-                self._contents[version.digest] = content
-            return content
-
-    def forget(self) -> None:
-        """Open remotes and indexes anew when something is read next."""
-        with self._lock:
-            self._remotes = None
-            self._contents = {}
+                self._contents.work(version, partial(Content.read_trees, path=inner))
 
 
 class RangedFile(io.RawIOBase):

@@ -175,7 +175,7 @@ def test_a_range_of_a_large_file_brings_the_chunks_that_it_lies_in_and_no_others
 
 
 def transferred(found: Snapshot) -> int:
-    remotes = found._remotes
+    remotes = found._contents.remotes
     return sum(store.requests.read_bytes for store in remotes.stores) if remotes is not None else 0
 
 
@@ -252,8 +252,8 @@ def test_a_file_is_read_in_order_with_few_requests_and_here_and_there_with_few_b
     with found.open(found.find(b"data/big.bin")) as file:
         assert b"".join(iter(lambda: file.read(70_000), b"")) == BIG
         assert (file.tell(), file.seek(-4, 2), file.read()) == (len(BIG), len(BIG) - 4, BIG[-4:])
-    assert found._remotes is not None
-    assert sum(store.requests.requests["read"] for store in found._remotes.stores) < 16
+    assert found._contents.remotes is not None
+    assert sum(store.requests.requests["read"] for store in found._contents.remotes.stores) < 16
 
     other = snapshot(pushed, disk_bytes=0)
     with other.open(other.find(b"data/big.bin")) as file:
