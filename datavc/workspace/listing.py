@@ -66,6 +66,10 @@ class Folder:
         self._digests = None
         self._length = digest_length
 
+    def is_elsewhere(self, number: int) -> bool:
+        """Whether entry ``number`` was taken over from another version, and is not in the workspace: it has no times."""
+        return not any(self.stats[4 * number + 1 : 4 * number + 4])
+
     def size(self, number: int) -> int:
         """The size in bytes of entry ``number``, by stat."""
         return self.stats[4 * number]

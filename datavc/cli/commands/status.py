@@ -31,6 +31,8 @@ _FROM_REMOTE = {
     "missing": "datavc pull {path}",
     "checkout unfinished": "datavc pull {path}",
     "not in the cache": "datavc fetch {path}",
+    # Of a part that was pulled the rest is elsewhere, as it should be.
+    "partial": None,
 }
 
 

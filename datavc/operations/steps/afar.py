@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from datavc.errors import DatavcError
-from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.progress import Progress
 from datavc.repo import Repo
+
+if TYPE_CHECKING:
+    from datavc.formats.root import Root
+    from datavc.operations.steps.sources import Remotes
+
+# So many earlier versions are asked for, where a version itself is nowhere.
+_EARLIER = 8
 
 
 @contextmanager
@@ -37,12 +45,25 @@ def obtain_file(repo: Repo, digest: Digest, inner: bytes, progress: Progress) ->
     return _has_remote(repo) and _fetch(repo, digest, inner, progress)
 
 
+def _nearest(repo: Repo, remotes: Remotes, digest: Digest) -> Root | None:
+    """The root of the version, or of the one before it: a version that was made out of a part has the rest in common."""
+    from datavc.operations.steps.chosen import Version, earlier_versions
+
+    paths = [dataset.path for dataset in repo.datasets() if dataset.digest == digest]
+    wanted = [digest]
+    for path in paths[:1]:
+        wanted += islice(earlier_versions(repo, Version(path, digest, "folder", 0, 0, None)), _EARLIER)
+    roots = (store.root(version) for version in wanted for store in remotes)
+    return next((root for root in roots if root is not None), None)
+
+
 def _has_remote(repo: Repo) -> bool:
     return bool(repo.config.tables_in("remote", "url"))
 
 
 def _fetch(repo: Repo, digest: Digest, inner: bytes | None, progress: Progress) -> bool:
     """Trees alone, or with ``inner`` one file."""
+    from datavc.formats.amounts import count, human_size
     from datavc.operations.steps.chosen import Version
     from datavc.operations.steps.fetching import Fetching
     from datavc.operations.steps.sources import Remotes, Sources
@@ -52,13 +73,13 @@ def _fetch(repo: Repo, digest: Digest, inner: bytes | None, progress: Progress) 
     threads = threads_for(DEFAULT_MEMORY)
     try:
         with transfer_threads(threads, remotes.stores) as executor:
-            root = next((root for store in remotes if (root := store.root(digest)) is not None), None)
+            root = _nearest(repo, remotes, digest)
             if root is None:
                 return False
-            version = Version(root.path, digest, root.kind, root.size, root.files, root.commit)
+            version = Version(root.path, root.digest, root.kind, root.size, root.files, root.commit)
             if inner:
                 version = replace(version, parts=(inner,))
-            sources = Sources(remotes, digest, whole=False)
+            sources = Sources(remotes, root.digest, whole=False)
             fetching = Fetching(
                 repo.cache, version, sources, None, executor, threads=threads, progress=progress
             )

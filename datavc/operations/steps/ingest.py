@@ -82,6 +82,8 @@ class Ingest:
         self._base_root = root
         self._base_trees = TreeSource(self._cache, None, root.digest, base[1]) if root and base else None
         self._reachable = Reachable(self._cache, scan.algorithm, root.indexes if root else ())
+        # Of a partial workspace, what was not checked out need not be in the cache: then the root does not vouch for it.
+        self._is_whole = self._base_root is not None or not scan.kept
         self._stored_bytes = self._new_files = self._new_bytes = self._read_bytes = 0
         self._checkpointed = time.monotonic()
 
@@ -128,7 +130,10 @@ class Ingest:
                 self._reachable.found((digest,))
                 continue
             for folder, number in places:
-                wanted.setdefault(folder.path, (folder, []))[1].append(number)
+                if folder.is_elsewhere(number):
+                    self._is_whole = False
+                else:
+                    wanted.setdefault(folder.path, (folder, []))[1].append(number)
         return [(folder, sorted(numbers)) for folder, numbers in wanted.values()]
 
     def _present(self, folder: Folder) -> set[bytes] | None:
@@ -326,6 +331,7 @@ class Ingest:
             path=self._place.path,
             commit=self._place.commit,
             saved=self._place.saved,
+            complete=self._is_whole,
         )
         return self._cache.publish_root(make, indexes)
 
