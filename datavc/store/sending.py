@@ -31,8 +31,9 @@ from datavc.store.packreader import decode_entry, read_footer
 from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 
-# Packs below this are copied into larger ones where there are more than so many: each costs a request of its own.
-_SMALL_PACK, _MANY_SMALL = 4 << 20, 8
+# Packs below this are copied into larger ones where there are more than so many: each costs two requests, some 30 ms.
+# One of more entries costs more to copy (25 microseconds each) than to send.
+_SMALL_PACK, _FEW_ENTRIES, _MANY_SMALL = 4 << 20, 1000, 8
 _WHOLE_BLOB = 1 << 20
 _SMALLEST, _UNMEASURED, _LARGEST = 4 << 20, 32 << 20, 60 << 20
 
@@ -86,10 +87,8 @@ def plan_sending(
             continue
         if sizes[pack] <= longest and all(map(found.__contains__, footer.digests)):
             whole.append(SealedPack(pack, sizes[pack], Path(), footer))
-    small = [pack for pack in whole if pack.size < _SMALL_PACK]
-    if len(small) > _MANY_SMALL:
-        whole = [pack for pack in whole if pack.size >= _SMALL_PACK]
-    return SendPlan(whole, found, blobs)
+    large = [pack for pack in whole if pack.size >= _SMALL_PACK or len(pack.footer.digests) >= _FEW_ENTRIES]
+    return SendPlan(large if len(whole) - len(large) > _MANY_SMALL else whole, found, blobs)
 
 
 def _is_sound_blob(cache: Cache, digest: bytes) -> bool:
