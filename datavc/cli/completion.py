@@ -7,7 +7,7 @@ The scripts hold all that they need: pressing Tab starts no Python. Where a data
 from __future__ import annotations
 
 from datavc.cli.arguments import COLOR_CHOICES
-from datavc.cli.table import ALIASES, COMMANDS, FAMILIES, PATHS, Command, family
+from datavc.cli.table import ALIASES, COMMANDS, FAMILIES, PATHS, REVISIONS, Command, family
 
 SHELLS = ("bash", "zsh", "fish")
 _GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " -h --help"
@@ -47,7 +47,7 @@ def _options(spec: str) -> list[tuple[str, bool, list[str]]]:
 
 
 def _choices(arguments: str) -> str:
-    return "" if arguments == PATHS else arguments.replace("|", " ")
+    return "" if arguments in (PATHS, REVISIONS) else arguments.replace("|", " ")
 
 
 def _value_cases(style: str) -> str:
@@ -85,7 +85,11 @@ def _find_verb(word: str) -> str:
 
 def _spelled(command: Command) -> tuple[str, str, str]:
     options = " ".join(option for option, _, _ in _options(f"{command.options} {_GLOBAL}"))
-    return options, "paths" if command.arguments == PATHS else "words", _choices(command.arguments)
+    return (
+        options,
+        "paths" if command.arguments in (PATHS, REVISIONS) else "words",
+        _choices(command.arguments),
+    )
 
 
 _BASH_HELPERS = r"""_datavc_words() {
@@ -259,7 +263,7 @@ def _fish() -> str:
             condition += f"; and not __fish_seen_subcommand_from {' '.join(FAMILIES)}"
         seen = f"complete -c datavc -n '{condition}'"
         lines += [f"{seen} {words}" for words in _fish_options(command.options)]
-        if command.arguments == PATHS:
+        if command.arguments in (PATHS, REVISIONS):
             lines.append(f"{seen} -F -a '(__datavc_pointers)'")
         elif command.arguments:
             lines.append(f"{seen} -a '{_choices(command.arguments)}'")

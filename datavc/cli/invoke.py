@@ -18,7 +18,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.main import get_command
 
-from datavc.cli.table import Command
+from datavc.cli.table import REVISIONS, Command
 from datavc.cli.words import CommandLineError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def call(command: Command, arguments: list[str]) -> int | None:
     """
     parsed = typer_command(command)
     name = f"datavc {command.name}"
+    if command.arguments == REVISIONS and "--" in arguments:
+        # The parser takes the first one for itself.
+        arguments = [*arguments[: arguments.index("--")], "--", *arguments[arguments.index("--") :]]
     try:
         with parsed.make_context(name, arguments) as context:
             return cast("int | None", parsed.invoke(context))

@@ -15,6 +15,7 @@ GROUPS = (START, WORK, SHARE, LOOK, CARE, GIT)
 
 # What an ARGUMENT column may say besides a list of words: complete paths, or nothing.
 PATHS = "PATHS"
+REVISIONS = "REVISIONS"  # revisions, then paths; a -- between them reaches the command
 NOTHING = ""
 
 
@@ -22,7 +23,7 @@ class Command:
     """One verb, or a word of FAMILIES and a verb of that family (``remote add``).
 
     ``options`` are separated by spaces; one that takes a value ends in ``=``, with the values to choose from, if there
-    are any, after it, separated by bars. ``arguments`` is PATHS, NOTHING, or words separated by bars. ``plain``
+    are any, after it, separated by bars. ``arguments`` is PATHS, REVISIONS, NOTHING, or words separated by bars. ``plain``
     commands take their arguments as a list and never load Typer. A class by hand, because importing ``typing`` or
     ``dataclasses`` costs as much as all else that ``--help`` does.
     """
@@ -86,8 +87,9 @@ COMMANDS = {
         Command(
             "checkout",
             WORK,
-            "Make the workspace what the pointers say",
-            "-f --force -n --dry-run --json",
+            "Make the workspace what the pointers, or a revision, say",
+            "--before= --to= -r= --remote= -f --force -n --dry-run --json",
+            REVISIONS,
         ),
         Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
         Command("move", WORK, "Rename a dataset, its files and its pointer", ""),
@@ -158,13 +160,13 @@ COMMANDS = {
         Command(
             "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING
         ),
+        Command("doctor", CARE, "Look at all that datavc stands on", "--offline --json", NOTHING),
         Command("fsck", CARE, "Check everything in the cache, changing nothing", "--json", NOTHING),
         Command(
             "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
         ),
-        Command(
-            "resolve", GIT, "Settle pointers that a merge left in conflict", "--ours --theirs --json"
-        ),
+        Command("resolve", GIT, "Settle pointers that a merge left in conflict", "--ours --theirs --json"),
+        Command("git hook", GIT, "Do what one of git's hooks is for", "", NOTHING),
         Command(
             "git merge", GIT, "Merge two pointers file by file, as git's merge driver", "--virtual", NOTHING
         ),

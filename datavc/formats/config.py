@@ -31,6 +31,7 @@ _UNITS = {
     "GIB": 1 << 30,
 }
 KEEP_CHOICES = ("all", "unpushed")
+PUSH_CHOICES = ("refuse", "push", "off")
 _REMOTE_NAME = re.compile(r"(?!default$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REMOTE_KEY = re.compile(r"remote\.(.+)\.([a-z_]+)", re.DOTALL)
 
@@ -94,6 +95,12 @@ def _keep(value: Any) -> str:
     return str(value)
 
 
+def _push(value: Any) -> str:
+    if value not in PUSH_CHOICES:
+        raise ValueError(f"must be one of {', '.join(PUSH_CHOICES)}")
+    return str(value)
+
+
 def remote_name(value: Any) -> str:
     """The name of a remote. Raises ValueError."""
     if not isinstance(value, str) or not _REMOTE_NAME.fullmatch(value):
@@ -126,6 +133,7 @@ SETTINGS = {
         Setting("cache.link", _links, DEFAULT_LINKS, True, True),
         Setting("cache.share_above", parse_size, DEFAULT_SHARE_ABOVE, True, True),
         Setting("cache.keep", _keep, KEEP_CHOICES[0], False, True),
+        Setting("git.push", _push, PUSH_CHOICES[0], True, True),
         Setting("remote.default", remote_name, None, True, True),
         Setting("remote.NAME.url", _text, None, True, True),
         Setting("remote.NAME.endpoint", _text, None, True, True),
@@ -171,6 +179,10 @@ class Config:
     def origin(self, key: str) -> str:
         """The layer that sets ``key``, or ``default``."""
         return self._origins.get(key, "default")
+
+    def overlaid(self, origin: str, layer: Mapping[str, Any]) -> Config:
+        """These settings, with those of ``layer`` over them."""
+        return Config({**self._values, **layer}, {**self._origins, **dict.fromkeys(layer, origin)})
 
     def names(self) -> list[str]:
         """Every key that is set or has a default, sorted."""

@@ -1,4 +1,4 @@
-"""``checkout``: make the workspace what the pointers say.
+"""``checkout``: make the workspace what the pointers say; or pointers, ignore lines and data what a revision has.
 
 First a plan, in which missing objects, too little space and unsaved work are found before anything is touched. Then new
 content is staged, verified and renamed; what the version lacks goes last. The workspace state notes the checkout
@@ -7,74 +7,53 @@ before its first change and after its last, so that an interrupted one is known 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from pathlib import Path
 
-from datavc.errors import ConflictError, NotFoundError, ObjectNotFound, OutOfSpace, UsageError
-from datavc.formats.amounts import count, files_and_bytes, human_size
-from datavc.formats.digest import Digest
-from datavc.formats.paths import show, show_some
-from datavc.formats.state import Checkout
-from datavc.formats.tree import FOLDER
-from datavc.operations.selection import Selected, select
-from datavc.operations.steps.examine import View, base_trees, complete, examine
-from datavc.operations.steps.fulfil import Fulfilment, deliver_workers
-from datavc.operations.steps.grafting import graft_trees
-from datavc.operations.steps.ingest import Ingest, unit_workers
-from datavc.operations.steps.locating import Located, locate
-from datavc.operations.steps.placing import free_bytes, place_of
-from datavc.operations.steps.plan import Plan, Planner
-from datavc.operations.steps.sweeping import beside, sweep
-from datavc.operations.steps.trees import TreeSource
-from datavc.operations.steps.versions import find_version
+from datavc.errors import NotFoundError, ObjectNotFound, UsageError
+from datavc.formats.paths import is_inside, show
+from datavc.operations.fetch import fetch
+from datavc.operations.selection import select
+from datavc.operations.steps.chosen import Revisions
+from datavc.operations.steps.dropping import Drop, carry_out_drop, plan_drop
+from datavc.operations.steps.elsewhere import elsewhere
+from datavc.operations.steps.fulfil import deliver_workers
+from datavc.operations.steps.guarding import refuse_full, refuse_missing, refuse_unsaved
+from datavc.operations.steps.revisions import Revision, resolve_revision, revision_before
+from datavc.operations.steps.switching import CheckedOut, Job, Wanted, carry_out, prepare
+from datavc.operations.steps.uncommitted import tell_uncommitted
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
-from datavc.workspace.safepath import is_case_sensitive
-
-_SPARE_BYTES = 16 << 20
-# Writing so many files takes longer than starting processes for it.
-_MANY_FILES = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
-    """What became of one dataset; ``saved`` is the digest under which unsaved work was kept by ``force``."""
-
-    path: bytes
-    digest: str
-    written_files: int
-    written_bytes: int
-    removed_files: int
-    unchanged_files: int
-    saved: str | None = None
-    parts: list[bytes] | None = None
 
 
 @dataclass(slots=True)
 class CheckoutResult:
-    """One row per dataset."""
+    """One row per dataset, and the ``commit`` that a revision named."""
 
     datasets: list[CheckedOut] = field(default_factory=list)
+    commit: str | None = None
 
 
-@dataclass(slots=True)
-class _Job:
-    """One dataset to check out: where it stands, its target, what will be done."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is to become of which datasets: those ``wanted``, and those to be dropped."""
 
-    item: Selected
-    view: View
-    target: TreeSource
-    version: tuple[Digest, str]
-    plan: Plan
-    located: Located
+    wanted: list[Wanted]
+    dropped: list[Dataset] = field(default_factory=list)
+    revision: Revision | None = None
 
 
 def checkout(
     repo: Repo,
     paths: list[bytes],
     *,
-    digest: str | None = None,
+    revision: str | None = None,
+    before: str | None = None,
+    to: Path | None = None,
+    remote: str | None = None,
     force: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
@@ -82,197 +61,201 @@ def checkout(
 ) -> CheckoutResult:
     """Make the datasets (or sub-paths) that ``paths`` name what their pointers say; all of them without paths.
 
-    ``digest`` takes that version of the one dataset named instead, and leaves its pointer alone. ``force`` overwrites
-    unsaved work, after storing it in the cache.
+    With a ``revision`` (or the last commit ``before`` a date) pointers, ignore lines and data become those of that
+    revision; git's HEAD and index stay. Without paths, datasets that it lacks are dropped. ``to`` writes into another
+    folder, and leaves the workspace alone. What the cache lacks of a revision is fetched from the remotes, or from the
+    one called ``remote``. ``force`` overwrites unsaved work, after storing it in the cache.
 
     Raises:
+        UsageError: there is no such revision. NotFoundError: it has no such dataset.
         ConflictError: unsaved work would be lost, or something changes the files at the same time.
         ObjectNotFound: objects are missing, OutOfSpace: they do not fit; in all these cases nothing was touched.
     """
+    run = _Run(repo, remote, force=force, dry_run=dry_run, progress=progress)
+    if to is not None:
+        choice = _chosen(repo, paths, revision if revision or before else "HEAD", before)
+        with _place(repo, to, choice, dry_run=dry_run) as place, deliver_workers(jobs) as workers:
+            wanted = [replace(item, content=None) for item in choice.wanted]
+            return run.run(place, _Choice(wanted, revision=choice.revision), workers)
     with repo.lock("checkout"), deliver_workers(jobs) as workers:
+        return run.run(repo, _chosen(repo, paths, revision, before), workers)
+
+
+def _chosen(repo: Repo, paths: list[bytes], revision: str | None, before: str | None) -> _Choice:
+    if revision is None and before is None:
         selected = select(repo, paths)
-        if digest is not None and len(selected) != 1:
-            raise UsageError("a digest is one version of one dataset", "datavc checkout DIGEST -- PATH")
-        work = [_prepare(repo, item, digest, workers, progress) for item in selected]
-        if not force:
-            _refuse_unsaved(repo, work)
-        _refuse_missing(repo, work)
-        _refuse_full(repo, work, progress)
-        result = CheckoutResult()
-        for job in work:
-            result.datasets.append(_check_out(repo, job, dry_run=dry_run, workers=workers, progress=progress))
+        return _Choice([Wanted(item.dataset.path, item.dataset.pointer, item.parts) for item in selected])
+    if revision is not None and before is not None:
+        raise UsageError("a revision and --before both name a commit", "leave one of them away")
+    found = revision_before(repo, before) if before is not None else resolve_revision(repo, str(revision))
+    if found.commit is None or found.text.startswith(f"{repo.algorithm}:"):
+        return _by_digest(repo, paths, found)
+    selected = select(repo, paths, found.datasets if paths else found.meant)
+    wanted = [
+        Wanted(item.dataset.path, item.dataset.pointer, item.parts, found.pointers[item.dataset.path])
+        for item in selected
+    ]
+    dropped = []
+    if not paths and found.dataset is None:
+        dropped = [dataset for dataset in repo.datasets() if dataset.path not in found.pointers]
+    return _Choice(wanted, dropped, found)
+
+
+def _by_digest(repo: Repo, paths: list[bytes], found: Revision) -> _Choice:
+    """One version, at its own path or at the one that is named, which may be a part of a dataset, or no dataset yet."""
+    if len(paths) > 1:
+        raise UsageError("a digest is one version of one dataset", "datavc checkout DIGEST -- PATH")
+    dataset = found.datasets[0]
+    content = found.pointers[dataset.path]
+    path, parts = dataset.path, None
+    if paths:
+        path = repo.relative(paths[0]).removesuffix(POINTER_SUFFIX)
+        owner = repo.owner(path, repo.datasets())
+        if owner is not None and owner.path != path:
+            path, parts = owner.path, (path[len(owner.path) + 1 :],)
+    if not path:
+        raise UsageError("the whole repository cannot be one dataset", "datavc checkout DIGEST -- PATH")
+    here = repo.read_pointer(path)
+    if here is not None and here.digest == dataset.digest:
+        # It may say more than the digest does: how the dataset was made.
+        content = repo.absolute(path + POINTER_SUFFIX).read_bytes()
+    return _Choice([Wanted(path, dataset.pointer, parts, content)], [], found)
+
+
+@contextmanager
+def _place(repo: Repo, to: Path, choice: _Choice, *, dry_run: bool) -> Iterator[Repo]:
+    """Another folder, as a repo in which nothing is recorded."""
+    relative = to.resolve()
+    for dataset in repo.datasets():
+        if relative.is_relative_to(repo.absolute(dataset.path)):
+            raise UsageError(
+                f"{to} lies in the dataset {show(dataset.path)}", "choose another folder: --to DIR"
+            )
+    with elsewhere(repo, to, dry_run=dry_run) as place:
+        yield place
+
+
+class _Run:
+    """One checkout of several datasets: all is planned and judged, and then done."""
+
+    def __init__(
+        self, repo: Repo, remote: str | None, *, force: bool, dry_run: bool, progress: Progress
+    ) -> None:
+        self._repo = repo
+        self._remote = remote
+        self._force = force
+        self._dry_run = dry_run
+        self._progress = progress
+
+    def run(self, place: Repo, choice: _Choice, workers: Workers) -> CheckoutResult:
+        """Do it in ``place``, which is the repo itself or stands for another folder."""
+        drops = [plan_drop(place, dataset, workers, self._progress) for dataset in choice.dropped]
+        jobs, foreseen = self._prepare(place, choice, workers)
+        self._judge(place, jobs, drops)
+        result = CheckoutResult(commit=choice.revision.commit if choice.revision is not None else None)
+        if choice.revision is not None and place is self._repo and not self._dry_run:
+            tell_uncommitted(place, choice.wanted, choice.dropped, self._progress)
+        for drop in drops:
+            result.datasets.append(
+                carry_out_drop(place, drop, dry_run=self._dry_run, workers=workers, progress=self._progress)
+            )
+        for job in jobs:
+            if drops and not self._dry_run and _meets(job, drops):
+                # What it will find is only there now that the others are gone.
+                job = prepare(place, job.wanted, workers, self._progress)
+                self._judge(place, [job], [])
+            result.datasets.append(
+                carry_out(place, job, dry_run=self._dry_run, workers=workers, progress=self._progress)
+            )
+        result.datasets += foreseen
+        result.datasets.sort(key=lambda row: row.path)
         return result
 
+    def _prepare(self, place: Repo, choice: _Choice, workers: Workers) -> tuple[list[Job], list[CheckedOut]]:
+        """The jobs, after what they lack was fetched; in a dry run, rows for those that would have to be fetched."""
+        prepared: list[tuple[Wanted, Job | None, ObjectNotFound | None]] = []
+        for wanted in choice.wanted:
+            try:
+                job = prepare(place, wanted, workers, self._progress)
+                prepared.append((wanted, job, None))
+            except ObjectNotFound as error:
+                prepared.append((wanted, None, error))
+        lacking = [wanted for wanted, job, _ in prepared if job is None or job.missing]
+        failures = [error for _, _, error in prepared if error is not None]
+        if choice.revision is None or not lacking or not self._has_remote():
+            if failures:
+                raise failures[0]
+            return [job for _, job, _ in prepared if job is not None], []
+        if self._dry_run:
+            done = [job for wanted, job, _ in prepared if job is not None and wanted not in lacking]
+            return done, [_foreseen(wanted) for wanted in lacking]
+        self._fetch(choice.revision, lacking)
+        return [
+            prepare(place, wanted, workers, self._progress) if job is None or job.missing else job
+            for wanted, job, _ in prepared
+        ], []
 
-def _prepare(repo: Repo, item: Selected, digest: str | None, workers: Workers, progress: Progress) -> _Job:
-    path, pointer = item.dataset.path, item.dataset.pointer
-    view = examine(repo, path, pointer, jobs=workers.jobs, progress=progress, whole=True)
-    version, size = (pointer.digest, pointer.kind), pointer.size
-    if digest is not None:
-        found = find_version(repo, digest)
-        version, size = (found.digest, found.kind), found.size
-    elif item.parts is None and view.state.checkout is not None:
-        # Something else was under way: its files are on record too.
-        pass
-    target = base_trees(repo, version)
-    _check_pointer(repo, item.dataset, target, version)
-    _check_parts(item, view, target)
-    recorded = [base_trees(repo, view.base)] if view.base is not None else []
-    if view.state.checkout is not None:
-        recorded.append(base_trees(repo, (view.state.checkout.target, view.state.checkout.kind)))
-    recorded = [source for source in recorded if view.scan.exists and _is_readable(source)]
-    parent = repo.absolute(path).parent
-    case_sensitive = not parent.is_dir() or is_case_sensitive(parent)
-    plan = Planner(view, target, recorded, item.parts, case_sensitive=case_sensitive).plan(size)
-    if plan.written_files > _MANY_FILES:
-        workers.start()
-    return _Job(item, view, target, version, plan, locate(repo, version[0], plan))
+    def _has_remote(self) -> bool:
+        return bool(self._repo.remotes())
 
-
-def _check_pointer(repo: Repo, dataset: Dataset, target: TreeSource, version: tuple[Digest, str]) -> None:
-    """A pointer is untrusted: its size and number of files must be those of its tree."""
-    pointer = dataset.pointer
-    if version[0] != pointer.digest or target.kind != FOLDER:
-        return
-    tree = target.tree(target.top)
-    if (tree.size, tree.count) != (pointer.size, pointer.files):
-        raise ConflictError(
-            f"the pointer of {pointer.digest.short} says {pointer.files} files and {pointer.size} bytes, "
-            f"its tree {tree.count} and {tree.size}",
-            f"take the pointer from git again: git checkout -- {repo.typed(dataset.path + POINTER_SUFFIX)}",
+    def _fetch(self, revision: Revision, lacking: list[Wanted]) -> None:
+        """Bring what is missing into the cache. Raises what fetch does; nothing was touched then."""
+        paths = [
+            self._repo.root_bytes + b"/" + wanted.path + (b"/" + part if part else b"")
+            for wanted in lacking
+            for part in (wanted.parts or (b"",))
+        ]
+        named = revision.text
+        if revision.commit is not None and revision.dataset is None:
+            named = revision.commit
+        if revision.commit is None:
+            paths = []
+        fetched = fetch(
+            self._repo, paths, remote=self._remote, revisions=Revisions((named,)), progress=self._progress
         )
+        for row in fetched.failed:
+            raise NotFoundError(f"{show(row.path)}: {row.message}; nothing was touched", row.hint)
+
+    def _judge(self, place: Repo, jobs: list[Job], drops: list[Drop]) -> None:
+        """Refuse before anything is touched."""
+        for job in jobs:
+            if drops:
+                job.plan.unsaved = [path for path in job.plan.unsaved if not _goes(place, path, drops)]
+        if not self._force:
+            unsaved = {drop.path: drop.unsaved for drop in drops}
+            unsaved.update({job.wanted.path: job.plan.unsaved for job in jobs})
+            refuse_unsaved(place, unsaved)
+        refuse_missing(place, jobs)
+        refuse_full(place, jobs, self._progress)
 
 
-def _check_parts(item: Selected, view: View, target: TreeSource) -> None:
-    for part in item.parts or ():
-        name = part.rpartition(b"/")[2]
-        if target.entry_at(part, name) is None and not _is_here(view, part):
-            raise NotFoundError(f"{show(item.dataset.path + b'/' + part)} is not in the dataset", "datavc ls")
+def _meets(job: Job, drops: list[Drop]) -> bool:
+    """Whether the dataset lies in one that goes, or the other way round."""
+    path = job.wanted.path
+    return any(is_inside(path, drop.path) or is_inside(drop.path, path) for drop in drops)
 
 
-def _is_here(view: View, part: bytes) -> bool:
-    folder, _, name = (view.path + b"/" + part).rpartition(b"/")
-    return folder in view.scan.folders and name in view.scan.folders[folder].names
-
-
-def _is_readable(source: TreeSource) -> bool:
-    """A version on record whose trees are gone vouches for nothing, so what it had counts as unsaved."""
-    try:
-        for _ in source.walk() if source.kind == FOLDER else ():
-            pass
-    except ObjectNotFound:
+def _goes(repo: Repo, path: bytes, drops: list[Drop]) -> bool:
+    """Whether something in the way of a new dataset is what a dropped one leaves: its data, its pointer, its ignore line."""
+    for drop in drops:
+        if is_inside(path, drop.path) or path == drop.path + POINTER_SUFFIX:
+            return True
+    folder, _, name = path.rpartition(b"/")
+    if name != b".gitignore":
         return False
-    return True
+    from datavc.git.ignorefile import ignore_line
+    from datavc.git.linefile import lines_of
+
+    going = {
+        ignore_line(drop.path.rpartition(b"/")[2])
+        for drop in drops
+        if drop.path.rpartition(b"/")[0] == folder
+    }
+    return set(lines_of(repo.absolute(path).read_bytes())) <= going
 
 
-def _refuse_unsaved(repo: Repo, work: list[_Job]) -> None:
-    unsaved = [path for job in work for path in job.plan.unsaved]
-    if not unsaved:
-        return
-    paths = repo.typed(*(job.view.path for job in work if job.plan.unsaved))
-    raise ConflictError(
-        f"unsaved changes would be lost: {show_some(unsaved)}",
-        f"datavc add {paths} records them; datavc checkout --force {paths} stores them aside first",
-    )
-
-
-def _refuse_missing(repo: Repo, work: list[_Job]) -> None:
-    missing = [path for job in work for path in job.located.missing]
-    if not missing:
-        return
-    raise ObjectNotFound(
-        f"the cache {repo.cache_folder} lacks the bytes of {count(len(missing), 'file')}: {show_some(missing)}; "
-        "nothing was touched",
-        "datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local cache.dir "
-        "FOLDER), and datavc add stores them again from a copy of the files",
-    )
-
-
-def _refuse_full(repo: Repo, work: list[_Job], progress: Progress) -> None:
-    needed = sum(job.plan.written_bytes for job in work)
-    if not needed:
-        return
-    free = free_bytes(repo.root)
-    if needed >= 1 << 30:
-        files = sum(job.plan.written_files for job in work)
-        progress.note(
-            f"{files_and_bytes(files, needed)} to write, of the {human_size(free)} free in {repo.root}"
-        )
-    if needed + _SPARE_BYTES > free:
-        raise OutOfSpace(
-            f"the checkout needs {human_size(needed)}, and {repo.root} has {human_size(free)} free; nothing was touched",
-            "free some space, or check out a part: datavc checkout DATASET/SUB",
-        )
-
-
-def _check_out(repo: Repo, job: _Job, *, dry_run: bool, workers: Workers, progress: Progress) -> CheckedOut:
-    view, plan = job.view, job.plan
-    saved = None
-    if not dry_run:
-        if plan.unsaved:
-            saved = _save(repo, view, jobs=workers.jobs, progress=progress)
-        if plan.is_empty:
-            # A killed checkout may have left a staged folder, inside or beside, and nothing else to do.
-            sweep(repo, [*view.scan.leftovers, *beside(repo, [view.path])])
-            _note_done(repo, job)
-        else:
-            _note_begun(repo, job)
-            Fulfilment(repo, view, plan, job.located, job.target, workers=workers, progress=progress).run()
-            _note_done(repo, job)
-    return CheckedOut(
-        view.path,
-        str(job.version[0]),
-        plan.written_files + len(plan.modes),
-        plan.written_bytes,
-        len(plan.removed) + len(plan.cleared),
-        plan.unchanged,
-        saved,
-        list(job.item.parts) if job.item.parts is not None else None,
-    )
-
-
-def _save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
-    """Keep the workspace as it is now in the cache, under a root that says so."""
-    place = place_of(repo, view.path, saved=True)
-    complete(repo, view)
-    with unit_workers(jobs) as workers:
-        stored = Ingest(place, view.scan, view.base, workers=workers, progress=progress).run()
-    digest = str(Digest(repo.algorithm, stored.entry.digest))
-    # A warning, since it is wanted by those too who want quiet; now, since what follows may be killed.
-    progress.note(
-        f"warning: {show(view.path)}: unsaved changes are kept as {digest}; to get them back: "
-        f"datavc checkout --force {digest} -- {repo.typed(view.path)}"
-    )
-    return digest
-
-
-def _note_begun(repo: Repo, job: _Job) -> None:
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    underway = Checkout(job.version[0], job.version[1], job.item.parts, since)
-    state = replace(job.view.state, checkout=underway)
-    repo.write_state(state)
-    job.view.state = state
-
-
-def _note_done(repo: Repo, job: _Job) -> None:
-    """Record what the workspace is now: the version, or, after a part of it, the mixture that came out."""
-    view, parts = job.view, job.item.parts
-    version, partial = job.version, None
-    if parts is not None and job.target.kind == FOLDER:
-        was_here = view.scan.exists and view.state.base is not None
-        if was_here and view.base is not None and view.base != version:
-            version = graft_trees(repo, base_trees(repo, view.base), job.target, parts)
-        if not was_here or view.state.partial is not None:
-            partial = _joined(view.state.partial or (), parts)
-    state = replace(view.state, base=version[0], kind=version[1], partial=partial, checkout=None)
-    if state != view.state:
-        repo.write_state(state)
-
-
-def _joined(old: tuple[bytes, ...], new: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Both lists of sub-paths, without those that lie in another of them."""
-    kept: list[bytes] = []
-    for part in sorted({*old, *new}):
-        if not any(part == other or part.startswith(other + b"/") for other in kept):
-            kept.append(part)
-    return tuple(kept)
+def _foreseen(wanted: Wanted) -> CheckedOut:
+    """What a dry run says of a version that would have to be fetched first."""
+    pointer = wanted.pointer
+    parts = list(wanted.parts) if wanted.parts is not None else None
+    return CheckedOut(wanted.path, str(pointer.digest), pointer.files, pointer.size, 0, 0, parts=parts)

@@ -17,21 +17,25 @@ class Selected:
     parts: tuple[bytes, ...] | None = None
 
 
-def select(repo: Repo, paths: list[bytes]) -> list[Selected]:
+def select(repo: Repo, paths: list[bytes], among: list[Dataset] | None = None) -> list[Selected]:
     """The datasets that absolute ``paths`` name, hold or lie in; all of them where there are no paths.
+
+    ``among`` are those of a revision; without it, those of the workspace.
 
     Raises:
         NotFoundError: a path has nothing to do with any dataset.
         UsageError: a path is outside of the repository.
     """
-    datasets = repo.datasets()
+    datasets = repo.datasets() if among is None else among
     if not paths:
         return [Selected(dataset) for dataset in datasets]
+    known = {dataset.path for dataset in datasets}
     parts: dict[bytes, set[bytes]] = {}
     for path in paths:
         relative = repo.relative(path)
-        if relative.endswith(POINTER_SUFFIX) and repo.read_pointer(relative.removesuffix(POINTER_SUFFIX)):
-            relative = relative.removesuffix(POINTER_SUFFIX)
+        named = relative.removesuffix(POINTER_SUFFIX)
+        if named != relative and (repo.read_pointer(named) if among is None else named in known):
+            relative = named
         found = False
         for dataset in datasets:
             if is_inside(dataset.path, relative):
@@ -41,8 +45,9 @@ def select(repo: Repo, paths: list[bytes]) -> list[Selected]:
                 parts.setdefault(dataset.path, set()).add(relative[len(dataset.path) + 1 :])
                 found = True
         if not found:
+            where = "" if among is None else " at that revision"
             raise NotFoundError(
-                f"{show(relative) or '.'} is no dataset, and none lies in it", "datavc status"
+                f"{show(relative) or '.'} is no dataset{where}, and none lies in it", "datavc status"
             )
     return [
         Selected(dataset, None if b"" in parts[dataset.path] else tuple(sorted(parts[dataset.path])))

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from datavc.cli.invoke import load, typer_command
-from datavc.cli.table import ALIASES, COMMANDS, GROUPS, NOTHING, PATHS, Command, nearest, overview
+from datavc.cli.table import ALIASES, COMMANDS, GROUPS, NOTHING, PATHS, REVISIONS, Command, nearest, overview
 
 WITH_TYPER = [command for command in COMMANDS.values() if not command.plain]
 
@@ -58,7 +58,8 @@ def test_paths_are_completed_where_the_command_takes_paths(command: Command):
     arguments = [p for p in typer_command(command).params if p.param_type_name == "argument"]
 
     takes_paths = any(p.name in {"path", "paths", "old", "new"} for p in arguments)
-    assert command.arguments == (PATHS if takes_paths else NOTHING)
+    takes_revisions = any(p.name == "words" for p in arguments)
+    assert command.arguments == (PATHS if takes_paths else REVISIONS if takes_revisions else NOTHING)
 
 
 @pytest.mark.parametrize("command", WITH_TYPER, ids=name)

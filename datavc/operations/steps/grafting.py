@@ -77,10 +77,12 @@ def _mixed(scan: Scan, trees: TreeSource, path: bytes, relative: bytes, step: by
     return folder
 
 
-def graft_trees(repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[bytes]) -> tuple[Digest, str]:
-    """The version that is ``old`` but for ``parts``, which are as in ``new``; copies of its trees are kept.
+def grafted(
+    repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[bytes]
+) -> tuple[Entry, dict[bytes, bytes]]:
+    """The version that is ``old`` but for ``parts``, which are as in ``new``: its entry, and the encoded trees it needs.
 
-    Both are folders. Its trees need not be in the cache: the workspace state alone names it.
+    Both are folders. Nothing is stored.
     """
     written: dict[bytes, bytes] = {}
     top = old.entry_at(b"", b"")
@@ -88,9 +90,8 @@ def graft_trees(repo: Repo, old: TreeSource, new: TreeSource, parts: Iterable[by
         inner = new.entry_at(part, part.rpartition(b"/")[2])
         with deep_recursion():
             top = _grafted(old, top, inner, part.split(b"/"), written, repo.algorithm)
-        repo.stat_cache.write_trees(written)
     assert top is not None
-    return Digest(repo.algorithm, top.digest), "folder"
+    return top, written
 
 
 def _grafted(

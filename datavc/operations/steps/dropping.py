@@ -1,0 +1,122 @@
+"""Dropping datasets that a revision lacks: their files go from the workspace, but only what the cache has.
+
+Files first, then ignore line and workspace state, the pointer last: while it is there, the same command finishes.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from dataclasses import dataclass
+
+from datavc.durable import remove_durably
+from datavc.errors import ConflictError
+from datavc.formats.digest import Digest, hash_function
+from datavc.formats.paths import is_inside, show
+from datavc.formats.tree import FOLDER, Entry, Tree, encode_tree
+from datavc.operations.steps.emptying import empty_workspace
+from datavc.operations.steps.examine import View, base_trees, examine
+from datavc.operations.steps.locating import locate
+from datavc.operations.steps.plan import FolderWork, Plan, Planner
+from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.switching import CheckedOut, save, versions_on_record
+from datavc.operations.steps.trees import TreeSource
+from datavc.parallel import Workers
+from datavc.progress import Progress
+from datavc.repo import POINTER_SUFFIX, Dataset, Repo
+
+
+@dataclass(slots=True)
+class Drop:
+    """A dataset that is to go, and the paths in it that nothing on record has."""
+
+    dataset: Dataset
+    view: View
+    unsaved: list[bytes]
+
+    @property
+    def path(self) -> bytes:
+        """Relative to the repo's root."""
+        return self.dataset.path
+
+
+def plan_drop(repo: Repo, dataset: Dataset, workers: Workers, progress: Progress) -> Drop:
+    """Look at a dataset that is to go, without touching anything."""
+    view = examine(repo, dataset.path, dataset.pointer, jobs=workers.jobs, progress=progress, whole=True)
+    if view.scan.problems:
+        path, reason = view.scan.problems[0]
+        raise ConflictError(
+            f"{show(path)} {reason}, so {show(dataset.path)} cannot be dropped", "move it away, or name PATHs"
+        )
+    return Drop(dataset, view, _unsaved(repo, view))
+
+
+def carry_out_drop(
+    repo: Repo, drop: Drop, *, dry_run: bool, workers: Workers, progress: Progress
+) -> CheckedOut:
+    """Save what is unsaved (the caller has refused it unless it is forced), and take the dataset away.
+
+    Raises:
+        ConflictError: something was changed after it was looked at. StorageError: something cannot be deleted.
+    """
+    path, view = drop.path, drop.view
+    saved = None
+    files = view.entry.count if view.entry is not None else 0
+    if not dry_run:
+        if drop.unsaved:
+            saved = save(repo, view, jobs=workers.jobs, progress=progress)
+        sweep(repo, [*view.scan.leftovers, *beside(repo, [path])])
+        if view.scan.exists:
+            empty_workspace(repo, view)
+        folder, _, name = path.rpartition(b"/")
+        if repo.git is not None:
+            from datavc.git.ignorefile import unignore_names
+
+            unignore_names(repo.absolute(folder), [name])
+        repo.drop_state(path)
+        remove_durably(repo.absolute(path + POINTER_SUFFIX))
+        _remove_empty_folders(repo, folder)
+    return CheckedOut(path, str(drop.dataset.digest), 0, 0, files, 0, saved, dropped=True)
+
+
+def _unsaved(repo: Repo, view: View) -> list[bytes]:
+    """The files that would be lost: what no version that the cache keeps has."""
+    if not view.scan.exists or (view.content is not None and repo.cache.root(view.content[0]) is not None):
+        return []
+    kept = [version for version in versions_on_record(repo, view) if _is_kept(repo, view, version)]
+    recorded = [base_trees(repo, version) for version in kept]
+    return Planner(view, _nothing(repo.algorithm), recorded, None, case_sensitive=True).plan(0).unsaved
+
+
+def _is_kept(repo: Repo, view: View, version: tuple[Digest, str]) -> bool:
+    """Whether the cache proves that it has the version; of a partial workspace, whether it has the files that are here."""
+    if repo.cache.root(version[0]) is not None:
+        return True
+    if view.state.partial is None:
+        return False
+    work = FolderWork(view.path, False, False)
+    for folder in view.scan.folders.values():
+        sizes = folder.stats[::4]
+        for name, kind, size, digest in zip(folder.names, folder.kinds, sizes, folder.digests, strict=True):
+            if kind != FOLDER and digest is not None:
+                work.entries.append(Entry(name, kind, size, 1, digest))
+    return not locate(repo, version[0], Plan(folders=[work])).missing
+
+
+def _nothing(algorithm: str) -> TreeSource:
+    """An empty folder, in no store: what is left of a dataset that is dropped."""
+    empty = Tree(algorithm, [], b"", array("Q"), [], [])
+    digest = hash_function(algorithm)(encode_tree(empty))
+    source = TreeSource(None, None, Digest(algorithm, digest), "folder")
+    source.remember(digest, empty)
+    return source
+
+
+def _remove_empty_folders(repo: Repo, folder: bytes) -> None:
+    """As git does: folders in which nothing is left go too, but for the one that the user works in."""
+    while folder and not is_inside(repo.here, repo.root_bytes + b"/" + folder):
+        try:
+            os.rmdir(repo.absolute(folder))
+        except OSError:
+            return
+        folder = folder.rpartition(b"/")[0]

@@ -1,0 +1,81 @@
+"""Killed at every file-changing call, ``checkout REV`` has lost nothing, and the same command finishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import Found, Project
+from sweeps import COMPLETED, run_killed
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+_MOST_POINTS = 1000
+strides = pytest.mark.parametrize(
+    "stride", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+
+
+def snapshot(project: Project) -> dict[bytes, Found]:
+    """Everything in the workspace but git's own folder; killed commands may leave folders that are empty."""
+    return {
+        path: found
+        for path, found in project.tree().items()
+        if path.partition(b"/")[0] != b".git" and found[0] != "folder"
+    }
+
+
+def points(project: Project, start: Path, command: list[str], stride: int) -> Iterator[int]:
+    """Each point at which the command was killed, in a fresh copy of ``start``."""
+    for point in range(1, _MOST_POINTS, stride):
+        if project.root.exists():
+            shutil.rmtree(project.root)
+        subprocess.run(["cp", "-a", "--", str(start), str(project.root)], check=True)
+        if run_killed(project, command, point) == COMPLETED:
+            return
+        yield point
+
+
+@strides
+@pytest.mark.parametrize("back", [False, True], ids=["there", "and back"])
+def test_a_killed_checkout_of_a_revision_is_finished_by_the_same_command(
+    project: Project, stride: int, back: bool
+):
+    project.write({"data/a": "one", "data/sub/b": "b", "gone/deep/x": "x", "single": "s"})
+    project.run("add", "data", "gone/deep", "single")
+    project.commit("one")
+    first = snapshot(project)
+    project.run("remove", "--delete", "gone/deep", "single")
+    (project.root / "gone").rmdir()
+    project.write({"data/a": "two", "data/c": "c", "new/set/y": "y"})
+    shutil.rmtree(project.root / "data/sub")
+    project.run("add", "data", "new/set")
+    project.commit("two")
+    second = snapshot(project)
+    if back:
+        project.run("checkout", "HEAD~1")
+    start = project.root.parent / "start"
+    project.root.rename(start)
+    command, goal = (["checkout", "HEAD"], second) if back else (["checkout", "HEAD~1"], first)
+
+    swept = 0
+    for _ in points(project, start, command, stride):
+        swept += 1
+        found = snapshot(project)
+        for path, what in found.items():
+            if (
+                what[0] == "file"
+                and not path.endswith((b".datavc", b".gitignore"))
+                and b".datavc-tmp-" not in path
+            ):
+                assert what in (first.get(path), second.get(path)), path
+        project.run("status")
+        project.run(*command)
+        assert snapshot(project) == goal
+        project.run("checkout", "HEAD")
+        assert snapshot(project) == second
+        assert project.git("status", "--porcelain") == ""
+    assert swept >= 5
