@@ -17,6 +17,8 @@ from datavc.store.check import check_blob, check_index, check_pack
 from datavc.store.index import ObjectIndex
 from datavc.store.reader import ObjectReader
 
+_ABSENT, _UNLISTED = "is not in the cache", "cannot be listed: a folder of it is not in the cache"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -31,13 +33,17 @@ class Problem:
 
 @dataclass(slots=True)
 class FsckResult:
-    """What was read, and what was found wrong."""
+    """What was read, and what was found wrong.
+
+    ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     packs: int = 0
     objects: int = 0
     size: int = 0
     versions: int = 0
+    elsewhere: list[bytes] = field(default_factory=list)
 
 
 def fsck(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> FsckResult:
@@ -120,14 +126,24 @@ class _Check:
                 self._problem("root", name, "cannot be read, so it proves nothing")
             elif root.complete:
                 named.setdefault((root.digest, root.kind), set()).add(root.path)
+        # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
+        unpromised = set()
         for dataset in self._repo.datasets():
-            named.setdefault((dataset.digest, dataset.pointer.kind), set()).add(dataset.path)
+            version = dataset.digest, dataset.pointer.kind
+            if version not in named and self._repo.remotes():
+                unpromised.add(version)
+            named.setdefault(version, set()).add(dataset.path)
         index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes())
+        elsewhere: set[bytes] = set()
         for (digest, kind), datasets in named.items():
             self.result.versions += 1
             for path, message, thing in self._walk(index, digest, kind):
+                if message in (_ABSENT, _UNLISTED) and (digest, kind) in unpromised:
+                    elsewhere |= datasets
+                    continue
                 for dataset_path in sorted(datasets):
                     self._problem("version", thing, message, dataset_path, path)
+        self.result.elsewhere = sorted(elsewhere)
 
     def _readable_indexes(self) -> list[str]:
         damaged = {problem.object for problem in self.result.problems if problem.kind == "pack index"}
@@ -147,6 +163,8 @@ class _Check:
                 for entry in entries(tree):
                     if entry.kind != FOLDER:
                         yield from self._object(index, reader, prefix + entry.name, entry.digest, entry.size)
+        except ObjectNotFound:
+            yield b"", _UNLISTED, str(version)
         except DatavcError as error:
             yield b"", f"cannot be listed: {error.message}", str(version)
 
@@ -159,7 +177,7 @@ class _Check:
             if digest in self._bad:
                 yield path, f"is damaged in {self._bad[digest]}", text
             elif not self._cache.has_blob(digest, size):
-                yield path, "is not in the cache", text
+                yield path, _ABSENT, text
             return
         if digest in self._bad or location[0] in self._bad_packs:
             yield path, f"is damaged in {layout.pack_path(location[0])}", text

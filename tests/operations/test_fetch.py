@@ -163,6 +163,8 @@ def test_a_sub_path_moves_what_it_takes(project: Project, remote: Path):
     clone.run("pull", "data/3/0003", "data/deep")
     assert set(clone.tree("data")) == {b".", b"3", b"3/0003", b"deep", b"deep/er", b"deep/er/still"}
     assert "partial" in clone.run("status").out
+    # What was never here is no damage.
+    assert "not, or not wholly, in this cache: data" in clone.run("fsck").err
     clone.run("pull")
     assert clone.tree("data") == project.tree("data")
     assert clone.run("fsck").code == 0

@@ -39,6 +39,9 @@ def fsck(json: Json = False) -> int | None:
             f"{count(result.versions, 'version')} checked: "
             + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
         )
+        if result.elsewhere:
+            names = ", ".join(show_path(path) for path in result.elsewhere)
+            talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
         if result.problems:
             datasets = sorted({problem.dataset for problem in result.problems if problem.dataset is not None})
             next_command(f"datavc add --rehash {repo.typed(*datasets) or 'PATH'}, where the data is whole")
