@@ -93,14 +93,27 @@ class Repo:
         snapshot, entry = self._find(path, rev)
         return snapshot.read(entry)
 
-    def path(self, path: AnyPath) -> Path:
+    def path(self, path: AnyPath, *, rev: str | None = None, to: AnyPath | None = None) -> Path:
         """Where a dataset, or a part of one, is on this machine, for what can only read files: what is not there is pulled.
 
+        As it was at ``rev`` it is written into the folder ``to``, and the workspace stays as it is; the path returned lies in
+        that folder. What is there as it should be is not written again.
+
         Raises:
-            ConflictError: what is there has unsaved changes, which the pointer does not have. Otherwise as :meth:`pull`.
+            ConflictError: what is there has changes that no pointer has. UsageError: ``rev`` names nothing, or has no ``to``.
+            Otherwise as :meth:`pull`.
         """
-        self.pull(path)
-        return Path(os.fsdecode(self._absolute(path)))
+        if rev is None and to is None:
+            self.pull(path)
+            return Path(os.fsdecode(self._absolute(path)))
+        if to is None:
+            raise UsageError(f"{rev} needs a folder to be written to", "say to=FOLDER, or read it with open")
+        repo, absolute = self._open(), self._absolute(path)
+        folder = Path(os.fsdecode(self._absolute(to)))
+        from datavc.operations.checkout import checkout
+
+        checkout(repo, [absolute], revision=rev or "HEAD", to=folder)
+        return folder / os.fsdecode(repo.relative(absolute))
 
     def ls(self, path: AnyPath | None = None, *, recursive: bool = False) -> list[ListedEntry]:
         """The datasets; or what is in a folder of one, as its pointer says.
@@ -155,19 +168,39 @@ class Repo:
         )
 
     def checkout(
-        self, *paths: AnyPath, force: bool = False, dry_run: bool = False, jobs: int = 1
+        self,
+        *paths: AnyPath,
+        rev: str | None = None,
+        before: str | None = None,
+        to: AnyPath | None = None,
+        remote: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        jobs: int = 1,
     ) -> CheckoutResult:
         """Make the workspace what the pointers say: the datasets, or parts of them, that ``paths`` name, or all.
 
-        ``force`` overwrites unsaved changes, after storing them in the cache.
+        With ``rev``, or the last commit ``before`` a date, pointers, ignore lines and data become those of that revision, and
+        what the cache lacks is fetched; git's HEAD and index stay. ``to`` writes into another folder, and the workspace
+        stays as it is. ``force`` overwrites unsaved changes, after storing them in the cache.
 
         Raises:
-            ConflictError: unsaved changes would be lost. NotFoundError: there is no such dataset.
-            ObjectNotFound: the cache lacks something. DigestMismatch: or has it damaged.
+            ConflictError: unsaved changes would be lost. NotFoundError: there is no such dataset. UsageError: or revision.
+            ObjectNotFound: objects are missing. DigestMismatch: or damaged. OutOfSpace: they do not fit.
         """
         from datavc.operations.checkout import checkout
 
-        return checkout(self._open(), self._absolutes(paths), force=force, dry_run=dry_run, jobs=jobs)
+        return checkout(
+            self._open(),
+            self._absolutes(paths),
+            revision=rev,
+            before=before,
+            to=Path(os.fsdecode(self._absolute(to))) if to is not None else None,
+            remote=remote,
+            force=force,
+            dry_run=dry_run,
+            jobs=jobs,
+        )
 
     def push(
         self,

@@ -169,6 +169,25 @@ def test_a_path_is_made_to_be_there(two: Project):
     assert not (other.root / "data" / "big").exists()
 
 
+def test_a_version_is_written_where_it_is_wanted(two: Project, tmp_path: Path):
+    for _ in range(2):
+        place = Repo(two.root).path("data/x.csv", rev="v1", to=tmp_path / "v1")
+
+        assert place == tmp_path / "v1" / "data" / "x.csv"
+        assert place.read_bytes() == b"a\n1\n"
+    assert two.read("data/x.csv") == b"a\n2\n"
+    with pytest.raises(UsageError, match="needs a folder"):
+        datavc.path("data", rev="v1")
+
+
+def test_the_workspace_goes_back_to_a_revision_and_forth(two: Project):
+    datavc.checkout(rev="v1")
+    assert two.read("data/x.csv") == b"a\n1\n"
+
+    datavc.checkout("data", rev="HEAD")
+    assert two.read("data/x.csv") == b"a\n2\n"
+
+
 def test_errors_are_those_of_datavc(two: Project):
     with pytest.raises(NotFoundError):
         datavc.read("nowhere")
