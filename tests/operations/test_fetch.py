@@ -30,6 +30,7 @@ from datavc.backends.base import Backend
 from datavc.backends.wrapping import WrappingBackend
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.root import decode_root, encode_root
+from datavc.operations.steps import gathering
 
 CACHE = ".git/datavc/cache"
 
@@ -493,8 +494,11 @@ def test_without_git(bare_project: Project, tmp_path: Path):
     assert bare_project.read("data/a") == b"alpha"
 
 
-def test_large_trees_and_other_algorithms(git_project: Project, tmp_path: Path):
-    """A folder of so many names that its tree is kept as a chunk list."""
+def test_large_trees_and_other_algorithms(
+    git_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A folder of so many names that its tree is kept as a chunk list; the cap on such lists is none on trees."""
+    monkeypatch.setattr(gathering, "MAX_LIST_BYTES", 1000)
     project = Project(tmp_path / "large", git_project.environment)
     project.root.mkdir()
     project.git("init", "-q")

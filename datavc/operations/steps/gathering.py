@@ -17,10 +17,11 @@ from datavc.errors import DatavcError, IntegrityError, OutOfSpace, StorageError,
 from datavc.formats.amounts import human_size
 from datavc.formats.chunklist import ChunkList, decode_chunk_list
 from datavc.formats.digest import hash_function, new_hasher
-from datavc.formats.pack import DATA, LIST, META
+from datavc.formats.pack import DATA, LIST, MAX_ENTRY_BYTES, META
 from datavc.operations.steps.placing import free_bytes
 from datavc.operations.steps.reachable import Reachable
 from datavc.operations.steps.sources import Source, Sources
+from datavc.operations.steps.trees import MAX_TREE_BYTES
 from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.store.cache import Cache
@@ -100,7 +101,7 @@ class Gathering:
         found = raw_of(self._algorithm, whole)
         self._keep(META, whole)
         for digest, listed in self._unrolled(lists).items():
-            content = self._joined(listed)
+            content = self._joined(listed, MAX_TREE_BYTES)
             if content is not None and hash_function(self._algorithm)(content) == digest:
                 self._keep(META, [lists[digest]])
                 found[digest] = content
@@ -192,15 +193,18 @@ class Gathering:
                         decoded[digest] = listed
             done |= {digest: listed for digest, listed in decoded.items() if not listed.level}
             above = {digest: listed.level for digest, listed in decoded.items() if listed.level}
-            joined = {digest: self._joined(decoded[digest]) for digest in above}
+            joined = {digest: self._joined(decoded[digest], MAX_LIST_BYTES) for digest in above}
             pending = {digest: encoded for digest, encoded in joined.items() if encoded is not None}
         for digest in lists.keys() - done.keys():
             self.lost.setdefault(digest, None)
         return done
 
-    def _joined(self, listed: ChunkList) -> bytes | None:
-        """What a tree or a list was cut into, put together; None where some of it is lost. What is new is kept."""
-        if listed.total > MAX_LIST_BYTES:
+    def _joined(self, listed: ChunkList, limit: int) -> bytes | None:
+        """What a tree or a list was cut into, put together; None where some of it is lost, or where it is too long.
+
+        What is new is kept.
+        """
+        if listed.total > limit:
             return None
         wanted = dict.fromkeys(listed.digests)
         here = {digest for digest in wanted if self._reachable.has(digest)}
@@ -210,7 +214,7 @@ class Gathering:
         pieces = raw_of(self._algorithm, entries.values())
         try:
             return b"".join(
-                pieces[digest] if digest in pieces else reader.read(digest, limit=MAX_LIST_BYTES)
+                pieces[digest] if digest in pieces else reader.read(digest, limit=MAX_ENTRY_BYTES)
                 for digest in listed.digests
             )
         except (DatavcError, KeyError):
