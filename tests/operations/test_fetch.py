@@ -428,6 +428,21 @@ def test_stopped_at_any_request_what_came_is_kept(
     assert number > 5
 
 
+def test_a_long_fetch_indexes_what_it_has_on_the_way(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gathering, "_CHECKPOINT_SECONDS", 0.0)
+    for number in range(4):
+        add(project, {**many(30, first=1000 * number), f"big{number}": b"%d " % number * (400_000 + number)})
+        pushed(project)
+    clone = project.clone("clone")
+    clone.run("pull")
+    assert clone.tree("data") == project.tree("data")
+    assert len(indexes(clone.root / CACHE)) > 1
+    assert len(decode_root(roots(clone.root / CACHE)[0].read_bytes()).indexes) <= 16
+    assert clone.run("fsck").code == 0
+
+
 def test_a_killed_fetch_finds_its_packs_again(project: Project, remote: Path):
     clone = project.clone("clone")
     fetched(clone)
