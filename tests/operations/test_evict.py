@@ -15,6 +15,8 @@ from servers import S3Server, s3_server
 
 from datavc.backends.folder import FolderBackend
 from datavc.formats.root import decode_root, encode_root
+from datavc.operations import evict
+from datavc.operations.steps.examine import View
 from datavc.repo import Repo
 
 
@@ -96,6 +98,16 @@ def test_what_was_not_pushed_stays_with_all_that_it_needs(pushed: Project):
     assert pushed.read("data/a") == b"changed"
 
 
+def test_a_pack_that_two_datasets_share_stays_for_the_one_that_was_not_pushed(pushed: Project):
+    pushed.write({"twin/b": pushed.read("data/sub/b"), "twin/own": "own"})
+    pushed.run("add", "twin")
+    assert {row["path"] for row in evicted(pushed)["dropped"]} == {"data", "other"}
+    shutil.rmtree(pushed.root / "twin")
+    pushed.run("checkout", "twin")
+
+    assert pushed.read("twin/b") == pushed.read("data/sub/b")
+
+
 def test_unsaved_work_that_was_put_aside_stays(pushed: Project):
     pushed.write({"data/a": "never added"})
     saved = pushed.run("checkout", "--force", "data")
@@ -174,6 +186,7 @@ def test_what_is_unchanged_leaves_the_workspace_too(pushed: Project):
     pushed.write({"other/c": "edited"})
     result = pushed.run("evict", "--workspace")
 
+    assert "data: 2 files taken out of the workspace" in result.out
     assert not (pushed.root / "data").exists()
     assert (pushed.root / "data.datavc").exists()
     assert "other: stays in the workspace: it is modified" in result.out
@@ -190,6 +203,21 @@ def test_what_is_not_on_the_remote_stays_in_the_workspace(pushed: Project):
 
     assert "data: stays in the workspace: store does not have it" in result.out
     assert pushed.read("data/a") == b"changed"
+
+
+def test_a_file_that_is_edited_at_the_last_moment_stays(pushed: Project, monkeypatch: pytest.MonkeyPatch):
+    real = evict.empty_workspace
+
+    def edit_first(repo: Repo, view: View) -> int:
+        pushed.write({"data/sub/b": "edited just now"})
+        return real(repo, view)
+
+    monkeypatch.setattr(evict, "empty_workspace", edit_first)
+    assert "was changed meanwhile" in pushed.run("evict", "--workspace", "data", code=1).err
+
+    assert pushed.read("data/sub/b") == b"edited just now"
+    assert "checkout unfinished" in pushed.run("status", "data").out
+    assert "interrupted" in pushed.run("add", "data", code=1).err
 
 
 def test_ignored_files_are_not_datavcs_to_delete(project: Project):

@@ -66,6 +66,13 @@ def test_a_file_comes_alone(clone: Project):
     assert clone.run("cat", "data/none").out == ""
 
 
+def test_a_file_is_not_fetched_where_that_is_forbidden(clone: Project):
+    clone.run("ls", "-r", "data")
+
+    assert "is not in" in clone.run("cat", "--offline", "data/sub/small", code=1).err
+    assert clone.run("cat", "data/sub/small").out == "small\n"
+
+
 def test_a_large_file_comes_whole(clone: Project):
     ended = clone.datavc("cat", "data/big")
 

@@ -61,6 +61,20 @@ def test_a_part_that_is_named_is_added_as_well(part: Project):
     part.run("push", "--yes")
 
 
+def test_folders_that_are_elsewhere_are_not_vouched_for(part: Project):
+    origin = Project(part.root.parent / "project", part.environment)
+    (origin.root / "data/a").unlink()
+    origin.run("add", "data")
+    origin.run("push")
+    origin.commit("folders alone")
+    clone = origin.clone("folders")
+    clone.run("pull", "data/sub")
+    clone.write({"data/sub/new": "n"})
+    clone.run("add", "data")
+
+    assert not root_is_complete(clone)
+
+
 def test_what_is_all_here_is_vouched_for(part: Project):
     part.run("fetch")
     part.write({"data/sub/new": "n"})

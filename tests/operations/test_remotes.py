@@ -13,6 +13,8 @@ from projects import Project
 from servers import S3Server, moto_server
 
 from datavc.backends.findings import Findings
+from datavc.cli.progress import TerminalProgress
+from datavc.cli.render import talk
 from datavc.errors import StorageError, UsageError
 from datavc.operations.steps import probes
 from datavc.operations.steps.remotes import open_remote
@@ -199,6 +201,25 @@ def test_a_committed_file_with_a_secret_in_it_is_not_obeyed(project: Project):
     result = project.run("remote", "list", code=2)
     assert "config --local remote.a.url" in result.err
     assert "hidden" not in result.err
+
+
+def test_whatever_says_it_no_secret_is_shown(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(repo: Repo) -> None:
+        raise StorageError("https://user:hidden@host/x failed", "try https://b/x?X-Amz-Signature=hidden")
+
+    monkeypatch.setattr("datavc.operations.remote_list.remote_list", fail)
+    result = project.run("remote", "list", code=1)
+    assert result.err == "error: https://user:***@host/x failed\nhint: try https://b/x?X-Amz-Signature=***\n"
+    project.environment["DATAVC_TRACEBACK"] = "1"
+    told = project.run("remote", "list", code=1).err
+    assert "Traceback" in told
+    assert "hidden" not in told
+
+    talk("going to https://user:hidden@host/")
+    TerminalProgress(watched=False, quiet=False, colour=False).note("at https://user:hidden@host/")
+    assert "hidden" not in capsys.readouterr().err
 
 
 def test_a_remote_may_be_called_like_a_secret(project: Project):
