@@ -14,6 +14,7 @@ from pathlib import Path
 from projects import Project
 from stored import XXH, write_index
 
+from datavc.formats.chunklist import ChunkList
 from datavc.formats.digest import Digest
 from datavc.formats.header import encode_header
 from datavc.formats.pack import DATA, META
@@ -52,6 +53,7 @@ class Planter:
         self._repo_id = config.partition('repo = "')[2][:32]
         self._cache = Cache(project.root / ".git/datavc/cache", self._repo_id, "xxh128", create=True)
         self._objects: dict[bytes, tuple[int, bytes]] = {}
+        self._lists: dict[bytes, ChunkList] = {}
 
     def blob(self, content: bytes) -> bytes:
         """A file's content; its digest."""
@@ -63,6 +65,22 @@ class Planter:
         encoded = raw_tree(rows)
         self._objects[XXH(encoded)] = (META, encoded)
         return XXH(encoded)
+
+    def listed(self, digest: bytes, chunk: bytes, times: int) -> bytes:
+        """The object ``digest``, which is said to be so many times the same chunk."""
+        lengths = array("I", [len(chunk)] * times)
+        self._lists[digest] = ChunkList("xxh128", 0, len(chunk) * times, lengths, [self.blob(chunk)] * times)
+        return digest
+
+    def nested(self, row: Row, levels: int, wide: int = 16) -> tuple[bytes, int, int]:
+        """``levels`` folders, each with ``wide`` names for the next, the last of them with ``row``: digest, size, files."""
+        _, kind, size, files, _ = row
+        files = files if kind == FOLDER else 1
+        digest = self.tree(row)
+        for _ in range(levels):
+            digest = self.tree(*((b"%04d" % n, FOLDER, size, files, digest) for n in range(wide)))
+            size, files = size * wide, files * wide
+        return digest, size, files
 
     def point(
         self,
@@ -82,6 +100,8 @@ class Planter:
                 for name, (its, raw) in self._objects.items():
                     if its == content:
                         stream.add(name, raw)
+                for name, listed in self._lists.items() if content == META else ():
+                    stream.add_list(name, listed, stream.holds)
                 stream.close()
         index = write_index(self._cache.backend, packs)
         named = Digest("xxh128", digest)

@@ -39,8 +39,12 @@ MAX_NAME_BYTES = 1024
 MAX_DEPTH = 1000
 """Folders inside each other, below the dataset's own: what is deeper is neither added nor checked out."""
 
+MAX_FILES = 2**28
+"""Files of one dataset, 268 million. Folders that name the same few trees add up to any number without being stored, so a
+tree that declares more is refused before anybody walks it; whoever walks all of a version allows as many folders."""
+
 MAX_TOTAL = 2**63 - 1
-"""Sizes and counts of a whole tree fit a signed 64-bit integer, as in pointers."""
+"""The size of a whole tree fits a signed 64-bit integer, as in pointers."""
 
 _COUNTS = struct.Struct("<2I")  # entries, folders among them
 _BODY = HEADER_BYTES + _COUNTS.size
@@ -203,8 +207,10 @@ def _check(tree: Tree, joined_names: bytes) -> None:
         raise MalformedError("a tree has names that are not sorted, or one twice")
     if (names and not names[0]) or tree.find(b".") is not None or tree.find(b"..") is not None:
         raise MalformedError("a tree has an entry without a name, or named '.' or '..'")
-    if tree.size > MAX_TOTAL or tree.count > MAX_TOTAL:
-        raise MalformedError(f"a tree adds up to more than {MAX_TOTAL:,} bytes or files")
+    if tree.count > MAX_FILES:
+        raise MalformedError(f"a tree adds up to {tree.count:,} files, where {MAX_FILES:,} are allowed")
+    if tree.size > MAX_TOTAL:
+        raise MalformedError(f"a tree adds up to more than {MAX_TOTAL:,} bytes")
 
 
 def _has_long_name(joined: bytes) -> bool:

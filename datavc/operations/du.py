@@ -55,8 +55,12 @@ def _add_up(repo: Repo, paths: list[bytes], depth: int) -> list[Usage]:
 
 
 def _usage(trees: TreeSource, path: bytes, entry: Entry, depth: int) -> Iterator[Usage]:
-    yield Usage(path, entry.size, entry.count)
-    if depth and entry.kind == FOLDER:
-        for row in entries(trees.tree(entry.digest)):
-            if row.kind == FOLDER:
-                yield from _usage(trees, path + b"/" + row.name, row, depth - 1)
+    if entry.kind == FOLDER:
+        trees.require_walkable(entry.digest, depth)
+    pending = [(path, entry, depth)]
+    while pending:
+        path, entry, depth = pending.pop()
+        yield Usage(path, entry.size, entry.count)
+        if depth and entry.kind == FOLDER:
+            inner = [row for row in entries(trees.tree(entry.digest)) if row.kind == FOLDER]
+            pending += [(path + b"/" + row.name, row, depth - 1) for row in reversed(inner)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
-from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, Entry
+from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.listing import datasets_in, find_digest, find_entry
 from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.trees import TreeSource, entries
@@ -74,6 +73,8 @@ def _list(repo: Repo, path: bytes | None, digest: str | None, recursive: bool) -
 
 
 def _rows(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: bool) -> list[ListedEntry]:
+    if recursive:
+        trees.require_walkable(entry.digest)
     return list(_walk(repo, trees, path, entry, recursive))
 
 
@@ -88,8 +89,6 @@ def _walk(repo: Repo, trees: TreeSource, path: bytes, entry: Entry, recursive: b
         inner = folder + b"/" + row.name if folder else row.name
         if not (recursive and row.kind == FOLDER and row.count):
             yield _row(repo, inner, row)
-        elif len(pending) > MAX_DEPTH:
-            raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep")
         else:
             pending.append((inner, entries(trees.checked(row))))
 

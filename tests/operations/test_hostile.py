@@ -427,7 +427,7 @@ def test_names_that_are_one_where_case_does_not_count_are_refused_before_anythin
             target = Project(top / "clone", project.environment)
             project.git("clone", "--quiet", str(project.root), str(target.root))
         else:
-            monkeypatch.setattr("datavc.operations.checkout.is_case_sensitive", lambda _: False)
+            monkeypatch.setattr("datavc.operations.steps.switching.is_case_sensitive", lambda _: False)
             target = project.clone("clone")
         # A process of its own keeps nothing open that is to be unmounted.
         run = target.run if kind == "as if" else target.datavc
@@ -477,7 +477,7 @@ def test_what_would_be_taken_for_a_new_file_goes_before_that_is_written_and_all_
     _rename_by_case(project)
     later = project.tree("data")
     project.git("checkout", "--quiet", "HEAD~1")
-    monkeypatch.setattr("datavc.operations.checkout.is_case_sensitive", lambda _: case_sensitive)
+    monkeypatch.setattr("datavc.operations.steps.switching.is_case_sensitive", lambda _: case_sensitive)
     there = []
     real = Fulfilment._write
 

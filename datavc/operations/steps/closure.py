@@ -170,11 +170,14 @@ def affected(cache: Cache, version: Version, digests: set[bytes]) -> str:
 
 
 def affected_paths(source: TreeSource, top: bytes, digests: set[bytes]) -> str:
-    """As :func:`affected`, of the version that ``source`` reads, whose dataset lies at ``top``."""
+    """As :func:`affected`, of the version that ``source`` reads, whose dataset lies at ``top``.
+
+    In a folder that is there twice they are named once.
+    """
     found: list[bytes] = []
     if source.top in digests or source.kind != FOLDER:
         return show(top)
-    pending = [(top, source.top)]
+    pending, seen = [(top, source.top)], {source.top}
     while pending:
         path, digest = pending.pop()
         try:
@@ -186,6 +189,7 @@ def affected_paths(source: TreeSource, top: bytes, digests: set[bytes]) -> str:
             inner = path + b"/" + entry.name
             if entry.digest in digests:
                 found.append(inner + b"/" if entry.kind == FOLDER else inner)
-            elif entry.kind == FOLDER:
+            elif entry.kind == FOLDER and entry.digest not in seen:
+                seen.add(entry.digest)
                 pending.append((inner, entry.digest))
     return show_some(sorted(found) or [top])

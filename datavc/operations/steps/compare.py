@@ -33,7 +33,7 @@ def changes(view: View, old: TreeSource) -> list[Change]:
     if view.entry.kind != FOLDER or old.kind != FOLDER:
         return _changed_top(view, old)
     pairs = list(_pairs(view, old))
-    renamed, rest = _renames(pairs)
+    renamed, rest = find_renames(pairs)
     return sorted([*renamed, *rest], key=lambda change: change.path)
 
 
@@ -72,6 +72,9 @@ def _pairs(view: View, old: TreeSource) -> Iterator[tuple[bytes, Row | None, Row
                     continue
                 inner = old.tree(was[2]) if was is not None and was_folder else None
                 shown = folders.get(full) if now_folder else None
+                if was is not None and inner is not None and shown is None:
+                    # What is in the workspace ends by itself.
+                    old.require_walkable(was[2])
                 pending.append((full, inner, shown))
                 # An empty folder shows as itself, because nothing in it can.
                 if now_folder and was is None and shown is not None and not shown.names:
@@ -98,7 +101,7 @@ def _folder_rows(folder: Folder | None) -> dict[bytes, tuple[int, int, bytes]]:
     return dict(zip(folder.names, rows, strict=True))
 
 
-def _renames(pairs: list[tuple[bytes, Row | None, Row | None]]) -> tuple[list[Change], list[Change]]:
+def find_renames(pairs: list[tuple[bytes, Row | None, Row | None]]) -> tuple[list[Change], list[Change]]:
     """Files of equal content that went from one path and came at another are renames; the rest stays what it is."""
     gone: dict[tuple[int, bytes], list[Row]] = {}
     for _, was, now in pairs:

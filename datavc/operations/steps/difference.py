@@ -58,8 +58,10 @@ def walk_difference(
             old = _old_tree(base, old_digest)
             yield Step(path, digest, tree, old)
             for inner in _folders(path, tree, old, parts):
-                # With sub-paths a folder's place decides what of it is meant.
-                if parts is not None or inner[2:] not in seen:
+                # On the way to a sub-path a folder's place decides what of it is meant.
+                if parts is not None and not any(is_inside(inner[0], part) for part in parts):
+                    below.append(inner)
+                elif inner[2:] not in seen:
                     seen.add(inner[2:])
                     below.append(inner)
         level = below

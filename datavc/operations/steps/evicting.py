@@ -136,7 +136,10 @@ class Eviction:
         source = TreeSource(self._cache, None, root.digest, root.kind)
         try:
             return {
-                entry.digest for _, tree in source.walk() for entry in entries(tree) if entry.kind != FOLDER
+                entry.digest
+                for _, _, tree in source.distinct()
+                for entry in entries(tree)
+                if entry.kind != FOLDER
             }
         except DatavcError:
             return None

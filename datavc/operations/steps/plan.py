@@ -147,7 +147,9 @@ class Planner:
         if path.count(b"/") - self._view.path.count(b"/") > MAX_DEPTH:
             raise MalformedError(f"folders in {show(self._view.path)} are nested more than {MAX_DEPTH} deep")
         tree = self._tree(wanted, path)
-        if found is None and tree is not None:
+        if found is None and wanted is not None and tree is not None:
+            if self._is_meant(path):
+                self._target.require_walkable(wanted.digest)
             self._new_folder(path, tree)
             return
         old = [
@@ -240,6 +242,11 @@ class Planner:
             if entry is not None and (entry.kind, entry.digest) == (kind, digest):
                 return
         self._plan.unsaved.append(path)
+
+    def _is_meant(self, path: bytes) -> bool:
+        """Whether all that is below the path was asked for, so that all of its trees must be here."""
+        relative = path[len(self._view.path) + 1 :]
+        return self._parts is None or any(is_inside(relative, part) for part in self._parts)
 
     def _concerns(self, path: bytes) -> bool:
         """Whether the path is in, or on the way to, what was asked for."""

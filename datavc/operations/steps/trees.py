@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from itertools import compress
 
 from datavc.errors import DatavcError, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.paths import show
-from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, Entry, Tree, decode_tree
+from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, MAX_FILES, Entry, Tree, decode_tree
 from datavc.store.cache import Cache
 from datavc.workspace.safepath import first_refused
 from datavc.workspace.statcache import StatCache
@@ -45,6 +46,7 @@ class TreeSource:
         self.kind = KIND_NAMES.index(kind)
         self._trees: dict[bytes, Tree] = {}
         self._read: dict[bytes, bytes] = {}
+        self._walkable: set[bytes] = set()
 
     def tree(self, digest: bytes) -> Tree:
         """The tree of that digest.
@@ -126,25 +128,88 @@ class TreeSource:
         number = tree.find(last)
         return None if number is None else tree.entry(number)
 
+    def require_walkable(self, digest: bytes, depth: int = MAX_DEPTH + 1) -> None:
+        """Refuse to walk ``depth`` levels from ``digest`` on where a few trees that name each other make folders without end.
+
+        Each distinct tree of a level is looked at once, whatever it is multiplied by. Files are bounded by the count that
+        the first tree declares, since each tree below must be what its entry says.
+
+        Raises:
+            MalformedError: there are more folders than MAX_FILES, or nested too deeply, or one is not as its entry says.
+        """
+        if digest in self._walkable:
+            return
+        seen = {digest}
+        level, folders = {digest: 1}, 0
+        for _ in range(min(depth, MAX_DEPTH + 1)):
+            below: dict[bytes, int] = {}
+            for name, times in level.items():
+                for inner, here in self._folders_in(name).items():
+                    below[inner] = below.get(inner, 0) + times * here
+            folders += sum(below.values())
+            if folders > MAX_FILES:
+                raise MalformedError(
+                    f"tree {Digest(self._algorithm, digest).short} adds up to more than {MAX_FILES:,} folders"
+                )
+            seen |= below.keys()
+            level = below
+            if not level:
+                break
+        if depth > MAX_DEPTH:
+            if level:
+                raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep")
+            self._walkable |= seen
+
+    def _folders_in(self, digest: bytes) -> dict[bytes, int]:
+        """The trees of the folders in a folder, and how often each is there; they are what their entries say."""
+        tree = self.tree(digest)
+        if FOLDER not in tree.kinds:
+            return {}
+        found: dict[bytes, int] = {}
+        totals: dict[bytes, tuple[int, int]] = {}
+        for entry in compress(entries(tree), [kind == FOLDER for kind in tree.kinds]):
+            found[entry.digest] = found.get(entry.digest, 0) + 1
+            if totals.get(entry.digest) != (entry.size, entry.count):
+                self.checked(entry)
+                totals[entry.digest] = entry.size, entry.count
+        return found
+
     def walk(self, path: bytes = b"", digest: bytes | None = None) -> Iterator[tuple[bytes, Tree]]:
         """Each folder's path inside the dataset and its tree, parents first, from ``path`` of that ``digest`` on.
 
         Raises:
-            MalformedError: folders nested more than a thousand deep.
+            MalformedError: as :meth:`require_walkable`.
         """
-        pending = [(path, self.top if digest is None else digest)]
+        top = self.top if digest is None else digest
+        self.require_walkable(top)
+        pending = [(path, top)]
         while pending:
             folder, name = pending.pop()
             tree = self.tree(name)
             yield folder, tree
-            if folder.count(b"/") >= MAX_DEPTH:
-                raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep")
             if FOLDER in tree.kinds:
                 prefix = folder + b"/" if folder else b""
                 inner = [entry for entry in entries(tree) if entry.kind == FOLDER]
-                for entry in reversed(inner):
-                    self.checked(entry)
-                    pending.append((prefix + entry.name, entry.digest))
+                pending += [(prefix + entry.name, entry.digest) for entry in reversed(inner)]
+
+    def distinct(self) -> Iterator[tuple[bytes, bytes, Tree]]:
+        """Each tree of the version once, however often it is there: its digest, one path of it, and itself.
+
+        Raises as :meth:`walk`.
+        """
+        self.require_walkable(self.top)
+        seen = {self.top}
+        pending = [(self.top, b"")]
+        while pending:
+            digest, path = pending.pop()
+            tree = self.tree(digest)
+            yield digest, path, tree
+            if FOLDER in tree.kinds:
+                prefix = path + b"/" if path else b""
+                for entry in entries(tree):
+                    if entry.kind == FOLDER and entry.digest not in seen:
+                        seen.add(entry.digest)
+                        pending.append((entry.digest, prefix + entry.name))
 
     def encoded_trees(self) -> dict[bytes, bytes]:
         """The encodings of the trees that were read so far, for the copies in the stat cache."""
