@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import threading
 from pathlib import Path
@@ -325,6 +326,48 @@ def test_what_is_sound_of_a_damaged_remote_is_kept(project: Project, tmp_path: P
     assert sorted(outcomes(said)) == ["failed", "fetched"]
     clone.run("pull", code=3)
     assert len([name for name in ("one", "two") if (clone.root / name).exists()]) == 1
+
+
+def spoiled(rng: random.Random, content: bytes, other: bytes) -> bytes:
+    """What may become of a stored file: cut off, overwritten, longer, empty, or another file's content."""
+    place = rng.randrange(len(content) + 1)
+    return rng.choice(
+        [
+            content[:place],
+            content[:place] + rng.randbytes(rng.choice([1, 8])) + content[place + 1 :],
+            content[:place] + bytes(16) + content[place + 16 :],
+            content + b"more",
+            content[place:] + content[:place],
+            b"",
+            other,
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_becomes_of_the_remotes_files_a_pull_is_right_or_an_error(
+    project: Project, remote: Path, seed: int
+):
+    rng = random.Random(seed)
+    files = sorted(
+        (path for path in remote.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    kept = {path: path.read_bytes() for path in files}
+    for path in rng.sample(files, rng.choice([1, 1, 2, 3])):
+        overwrite(path, spoiled(rng, kept[path], kept[rng.choice(files)]))
+    clone = project.clone("clone")
+    result = clone.run("pull", code=None)
+    assert result.code in (0, 1, 12), result.err
+    assert "Traceback" not in result.err
+    if result.code == 0:
+        assert clone.tree("data") == project.tree("data")
+    else:
+        assert not (clone.root / "data").exists()
+    for path, content in kept.items():
+        overwrite(path, content)
+    clone.run("pull")
+    assert clone.tree("data") == project.tree("data")
+    assert clone.run("fsck").code == 0
 
 
 class Flipping(WrappingBackend):
