@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xxhash
 
-from datavc.backends.addresses import check_url, folder_of, scheme_of
+from datavc.backends.addresses import WEB, check_url, folder_of, scheme_of
 from datavc.backends.base import Backend
 from datavc.backends.opening import open_backend
 from datavc.durable import fsync_folder, storage_errors
@@ -77,6 +77,11 @@ def get(
         raise ConflictError(f"{show(os.fsencode(target))} is there already", "choose another place: -o DIR")
     if scheme_of(url) in ("", "file"):
         url = str(folder_of(url).resolve())
+    if scheme_of(url) in WEB and (repo_id is None or _whole(digest) is None):
+        raise UsageError(
+            f"{url} is a web server, whose files cannot be listed",
+            "say whose version it is, --repo ID (the key repo in its datavc.toml), and type all of the digest",
+        )
     backend = open_backend(url, settings, read_only=True)
     try:
         check_note(backend, create=False)
@@ -116,12 +121,10 @@ def _find_root(backend: Backend, digest: str, repo_id: str | None) -> Root:
 
 def _candidates(backend: Backend, digest: str, repo_id: str | None) -> Iterator[tuple[str, Digest]]:
     """The repo ids and digests of the roots that may be meant."""
-    if repo_id is not None:
-        try:
-            yield repo_id, Digest.parse(digest)
-            return
-        except MalformedError:
-            pass
+    whole = _whole(digest)
+    if repo_id is not None and whole is not None:
+        yield repo_id, whole
+        return
     prefix = f"{layout.ROOTS}{repo_id}/" if repo_id is not None else layout.ROOTS
     for file in backend.list(prefix):
         repo, _, name = file.name.removeprefix(layout.ROOTS).partition("/")
@@ -130,6 +133,13 @@ def _candidates(backend: Backend, digest: str, repo_id: str | None) -> Iterator[
                 yield repo, Digest.parse_file_name(name)
             except MalformedError:
                 continue
+
+
+def _whole(digest: str) -> Digest | None:
+    try:
+        return Digest.parse(digest)
+    except MalformedError:
+        return None
 
 
 def _scratch(target: Path, url: str, digest: Digest) -> Path:

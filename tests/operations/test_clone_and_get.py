@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from projects import Project
-from servers import S3Server, s3_server
+from servers import S3Server, free_port, running, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,29 @@ def test_a_version_is_got_from_a_bucket(pushed: Project, server: S3Server):
     pushed.run("push", "-r", "lab")
     beside = Project(pushed.root.parent, pushed.environment)
     beside.run("get", url, digest_of(pushed), "-o", "got", *endpoint)
+
+    assert beside.tree("got") == pushed.tree("data")
+
+
+def test_a_version_is_got_from_a_web_server(pushed: Project, tmp_path: Path):
+    port = free_port()
+    store = pushed.root.parent / "store"
+    command = [
+        sys.executable,
+        "-m",
+        "http.server",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(store),
+    ]
+    beside = Project(pushed.root.parent, pushed.environment)
+    repo = json.loads(pushed.run("config", "repo", "--json").out)[0]["value"]
+    with running(command, f"http://127.0.0.1:{port}/", tmp_path / "web.log"):
+        words = ["get", f"http://127.0.0.1:{port}", digest_of(pushed), "-o", "got"]
+        assert "--repo ID" in beside.run(*words, code=2).err
+        beside.run(*words, "--repo", repo)
 
     assert beside.tree("got") == pushed.tree("data")
 
