@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 _REVISION_SIGNS = "~^@{"
 
 
-def split_revisions(repo: Repo, words: Sequence[str], verb: str, most: int) -> tuple[list[str], list[str]]:
+def split_revisions(
+    repo: Repo, words: Sequence[str], verb: str, most: int, *, past: bool = False
+) -> tuple[list[str], list[str]]:
     """The revisions that ``words`` begin with, ``most`` at most, and the paths after them; ``--`` stands between.
+
+    With ``past``, a word may be a path that is nowhere now.
 
     Raises:
         UsageError: a word is both and no ``--`` says which, or there are too many revisions.
@@ -35,12 +39,12 @@ def split_revisions(repo: Repo, words: Sequence[str], verb: str, most: int) -> t
             )
         return words[:place], words[place + 1 :]
     revisions: list[str] = []
-    while words and len(revisions) < most and _is_revision(repo, words[0], verb):
+    while words and len(revisions) < most and _is_revision(repo, words[0], verb, past=past):
         revisions.append(words.pop(0))
     return revisions, words
 
 
-def _is_revision(repo: Repo, word: str, verb: str) -> bool:
+def _is_revision(repo: Repo, word: str, verb: str, *, past: bool) -> bool:
     from datavc.operations.steps.revisions import is_revision, resolve_commit
 
     named, there = is_revision(repo, word), is_path(repo, word)
@@ -53,7 +57,7 @@ def _is_revision(repo: Repo, word: str, verb: str) -> bool:
     if not named and not there and not _is_in_dataset(repo, word):
         if any(sign in word for sign in _REVISION_SIGNS) and repo.git is not None:
             resolve_commit(repo, word)
-        if repo.git is not None and not word.startswith((".", "/")):
+        if repo.git is not None and not past and not word.startswith((".", "/")):
             raise NotFoundError(
                 f"{word!r} is no revision, no dataset, and none lies in it",
                 "datavc status lists the datasets, git branch --all and git tag the revisions; "

@@ -144,6 +144,13 @@ COMMANDS = {
             "-r= --remote= --json --exit-code",
         ),
         Command(
+            "log",
+            LOOK,
+            "List the versions of datasets in git's history",
+            "-n= --number= --stat --offline --json",
+            REVISIONS,
+        ),
+        Command(
             "ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --offline --json"
         ),
         Command(

@@ -27,6 +27,12 @@ _TABLES = {
     "import": ("url", "rev", "path", "etag", "version_id"),
 }
 _CONFLICT = re.compile(rb"^(<{7}|>{7})( |\r?$)", re.MULTILINE)
+# What most pointers are, letter by letter: ten times as fast as TOML, which a long history is made of.
+_PLAIN = re.compile(
+    rb'format = 0\nkind = "(file|executable|symlink|folder)"\n'
+    rb'digest = "((?:xxh128:[0-9a-f]{32})|(?:(?:blake3|sha256):[0-9a-f]{64}))"\n'
+    rb"size = (0|[1-9][0-9]{0,14})\nfiles = (0|[1-9][0-9]{0,14})\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,11 @@ def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
         UnsupportedFormat: a format number or digest algorithm unknown to this version.
         MalformedError: anything else is wrong with it.
     """
+    plain = _PLAIN.fullmatch(data)
+    if plain is not None:
+        kind, digest, size, files = plain.groups()
+        if kind == b"folder" or files == b"1":
+            return Pointer(kind.decode(), Digest.parse(digest.decode()), int(size), int(files))
     if _CONFLICT.search(data):
         raise ConflictError(
             f"{where} has merge conflict markers",

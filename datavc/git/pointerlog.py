@@ -21,16 +21,7 @@ _LOG = (
     "--encoding=UTF-8",
     f"--format={_FIELDS}",
 )
-_ONE = (
-    "-r",
-    "-z",
-    "--root",
-    "-m",
-    "--first-parent",
-    "--no-commit-id",
-    "--no-abbrev",
-    "--no-renames",
-)
+_ONE = ("-r", "-z", "--root", "-c", "--no-abbrev", "--no-renames")
 _FILES = (b"100644", b"100755")
 
 
@@ -54,25 +45,82 @@ class PointerChange(NamedTuple):
 
 
 def pointer_log(
-    git: Git, start: Iterable[str] = ("HEAD",), path: bytes | None = None, *, everywhere: bool = False
+    git: Git,
+    start: Iterable[str] = ("HEAD",),
+    path: bytes | None = None,
+    *,
+    everywhere: bool = False,
+    limit: int | None = None,
 ) -> Iterator[tuple[LoggedCommit, list[PointerChange]]]:
     """The commits from ``start`` on that changed pointers (or the one at ``path``), the newest first.
 
-    A merge is among them where it made what none of its parents has. ``everywhere`` starts at all refs. Nothing comes
-    where there is no commit yet.
+    A merge is among them where it made what none of its parents has. ``everywhere`` starts at all refs; ``limit`` is of
+    commits. Nothing comes where there is no commit yet.
     """
     places = ["--all"] if everywhere else list(start)
     spec = b":(top,literal)" + path if path is not None else _POINTERS
     accept = (0, 128) if places == ["HEAD"] else (0,)  # 128: there is no commit yet
-    listed = git.run("log", *_LOG, *places, "--", spec, accept=accept)
+    most = [f"--max-count={limit}"] if limit is not None else []
+    listed = git.run("log", *_LOG, *most, *places, "--", spec, accept=accept)
     return _parse(listed)
 
 
-def changed_pointers(git: Git, commit: str) -> list[PointerChange]:
-    """What one commit did to pointers."""
-    listed = git.run("diff-tree", *_ONE, commit, "--", _POINTERS)
-    parts = listed.split(b"\0")[:-1]
-    return [_change(row, path) for row, path in zip(parts[::2], parts[1::2], strict=True)]
+def changed_pointers(git: Git, commits: Iterable[str]) -> dict[str, list[PointerChange]]:
+    """What each of these commits did to pointers, all asked at once."""
+    asked = "".join(f"{commit}\n" for commit in commits).encode("ascii")
+    if not asked:
+        return {}
+    found: dict[str, list[PointerChange]] = {}
+    parts = iter(git.run("diff-tree", "--stdin", *_ONE, "--", _POINTERS, input=asked).split(b"\0")[:-1])
+    changes: list[PointerChange] = []
+    for part in parts:
+        row = part.lstrip(b"\n")
+        if row.startswith(b":"):
+            changes.append(_change(row, next(parts)))
+        elif row:
+            changes = found.setdefault(row.decode("ascii"), [])
+    return found
+
+
+def pointers_between(git: Git, old: str, new: str) -> list[PointerChange]:
+    """How the pointers of commit ``new`` differ from those of ``old``."""
+    options = ("-r", "-z", "--no-abbrev", "--no-renames")
+    listed = git.run("diff-tree", *options, old, new, "--", _POINTERS)
+    return _parse_raw(listed)
+
+
+def staged_pointers(git: Git) -> list[PointerChange]:
+    """How the pointers in git's index differ from those of the last commit, if there is one."""
+    listed = git.run(
+        "diff",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-abbrev",
+        "--no-renames",
+        "--no-ext-diff",
+        "--",
+        _POINTERS,
+    )
+    return _parse_raw(listed)
+
+
+def unsent_pointers(git: Git, remote: str, tips: list[str], there: list[str]) -> dict[tuple[bytes, str], str]:
+    """Each pointer, as path and blob, that ``git push`` of ``tips`` will send for the first time, and a commit that has it.
+
+    What the git remote has is known from the branches that are followed here, and from the commits ``there``.
+    """
+    spelled = "".join(f"{commit}\n" for commit in there).encode()
+    answer = git.run("cat-file", "--batch-check", input=spelled).decode("ascii", "replace") if there else ""
+    known = [line.split(" ")[0] for line in answer.splitlines() if not line.endswith(" missing")]
+    # Simplified history leaves out the side of a merge that did not prevail.
+    start = ["--full-history", *tips, "--not", f"--remotes={remote}", *known]
+    found: dict[tuple[bytes, str], str] = {}
+    for commit, changes in pointer_log(git, start):
+        for change in changes:
+            if change.blob is not None:
+                found.setdefault((change.path, change.blob), commit.id)
+    return found
 
 
 def read_blobs(git: Git, blobs: Iterable[str]) -> dict[str, bytes]:
@@ -92,6 +140,12 @@ def read_blobs(git: Git, blobs: Iterable[str]) -> dict[str, bytes]:
             found[words[0].decode("ascii")] = answer[start : start + length]
             start += length + 1
     return found
+
+
+def _parse_raw(listed: bytes) -> list[PointerChange]:
+    parts = listed.split(b"\0")[:-1]
+    changes = [_change(row, path) for row, path in zip(parts[::2], parts[1::2], strict=True)]
+    return [change for change in changes if _is_pointer(change.path)]
 
 
 def _parse(listed: bytes) -> Iterator[tuple[LoggedCommit, list[PointerChange]]]:

@@ -217,3 +217,12 @@ def test_unknown_formats_and_algorithms_are_refused_by_name(old: bytes, new: byt
 def test_what_no_reader_would_take_is_not_written(pointer: Pointer) -> None:
     with pytest.raises(UsageError):
         format_pointer(pointer)
+
+
+@given(pointers())
+def test_a_plain_pointer_reads_as_one_that_is_written_otherwise(pointer: Pointer) -> None:
+    plain = format_pointer(pointer)
+
+    assert parse_pointer(plain, "here") == parse_pointer(
+        b"# a comment keeps the short way out\n" + plain, "here"
+    )
