@@ -308,6 +308,15 @@ def test_a_root_that_was_written_too_early_is_found_out(project: Project, remote
     clone = project.clone("clone")
     assert "is not, or not wholly, on" in clone.run("pull", code=1).err
     assert not (clone.root / "data").exists()
+    # Who has the data and met that is not told again that the remote is complete.
+    cache, aside = project.root / CACHE, project.root.parent / "aside"
+    cache.rename(aside)
+    project.run("fetch", code=1)
+    shutil.rmtree(cache)
+    aside.rename(cache)
+    assert outcomes(pushed(project)) == ["sent"]
+    clone.run("pull")
+    assert clone.tree("data") == project.tree("data")
 
 
 def _fields(root: object) -> dict:

@@ -139,6 +139,8 @@ class Fetching:
         lost = gathering.lost
         if not lost:
             return
+        if None in lost.values() and not self._sources.failures:
+            self._sources.fall_short()
         version = self._version
         name = show(version.path)
         paths = affected_paths(self._target, version.path, set(lost))

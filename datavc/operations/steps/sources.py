@@ -21,10 +21,15 @@ _NEIGHBOURS = 16
 
 @dataclass(slots=True)
 class Source:
-    """A remote that says that it has a version, and the pack indexes that say where. ``suspects`` are packs at fault."""
+    """A remote that says that it has a version, and the pack indexes that say where. ``suspects`` are packs at fault.
+
+    ``claims_all`` where the version is the one that is looked for, ``is_short`` where it lacks some of it nevertheless.
+    """
 
     store: RemoteStore
     index: ObjectIndex
+    claims_all: bool = True
+    is_short: bool = False
     suspects: set[bytes] = field(default_factory=set)
     has_failed: bool = False
 
@@ -142,7 +147,14 @@ class Sources:
     def suspects(self) -> dict[str, set[bytes]]:
         """The remotes that lack what they should have, or have it damaged, and the packs at fault where that is known."""
         found = {store.name: set[bytes]() for store in self.broken}
-        return found | {source.store.name: source.suspects for source in self._found if source.suspects}
+        return found | {
+            source.store.name: source.suspects for source in self._found if source.suspects or source.is_short
+        }
+
+    def fall_short(self) -> None:
+        """Note that there is something that none of them has, although they say so."""
+        for source in self._found:
+            source.is_short = source.claims_all
 
     @property
     def failures(self) -> list[DatavcError]:
@@ -164,4 +176,4 @@ class Sources:
         except StorageError as error:
             self._remotes.fail(store, error)
             return None
-        return Source(store, index)
+        return Source(store, index, digest == self._digest)
