@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from datavc.errors import DatavcError, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
-from datavc.formats.tree import FOLDER, KIND_NAMES
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.recordstore import parts_of
+from datavc.operations.steps.soundness import ABSENT, Soundness
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.check import check_blob, check_index, check_pack
 from datavc.store.index import ObjectIndex
-from datavc.store.reader import ObjectReader
-
-_ABSENT, _UNLISTED = "is not in the cache", "cannot be listed: a folder of it is not in the cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +105,22 @@ class _Check:
 
     def blobs(self) -> None:
         """Every whole blob."""
-        for file in sorted(self._cache.backend.list(layout.BLOBS)):
-            digest = check_blob(self._cache.backend, file.name, file.size)
+        stored = sorted(self._cache.backend.list(layout.BLOBS))
+        self._progress.begin(
+            "checking blobs", total_bytes=sum(file.size for file in stored), total_files=len(stored)
+        )
+        for file in stored:
+            digest = check_blob(self._cache.backend, file.name, file.size, self._read)
+            self._progress.advance(files=1)
             self.result.objects += 1
             self.result.size += file.size
             if digest is not None:
                 self._bad[digest] = file.name
                 self._problem("blob", file.name, "is not what its name says")
+        self._progress.end()
+
+    def _read(self, size: int) -> None:
+        self._progress.advance(size=size)
 
     def versions(self) -> None:
         """Every version that a root of this repo or a pointer in the workspace names: is all of it here, and sound?"""
@@ -134,68 +138,26 @@ class _Check:
                 unpromised.add(version)
             named.setdefault(version, set()).add(dataset.path)
         index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes())
+        judge = Soundness(self._cache, index, self._bad, self._bad_packs)
         elsewhere: set[bytes] = set()
+        self._progress.begin("checking versions", total_files=len(named))
         for (digest, kind), datasets in named.items():
             self.result.versions += 1
-            for path, message, thing in self._walk(index, digest, kind):
-                if message in (_ABSENT, _UNLISTED) and (digest, kind) in unpromised:
+            self._progress.advance(files=1)
+            flaws = (flaw for part in parts_of(self._repo, digest, kind) for flaw in judge.flaws(*part))
+            for path, message, thing in flaws:
+                if message == ABSENT and (digest, kind) in unpromised:
                     elsewhere |= datasets
                     continue
                 for dataset_path in sorted(datasets):
                     self._problem("version", thing, message, dataset_path, path)
+        self._progress.end()
         self.result.elsewhere = sorted(elsewhere)
 
     def _readable_indexes(self) -> list[str]:
         damaged = {problem.object for problem in self.result.problems if problem.kind == "pack index"}
         names = self._cache.index_names()
         return [name for name in names if layout.index_path(name) not in damaged]
-
-    def _walk(self, index: ObjectIndex, version: Digest, kind: str) -> Iterator[tuple[bytes, str, str]]:
-        """Each path of one version that cannot be had, with the reason and the object."""
-        trees = TreeSource(self._cache, None, version, kind)
-        reader = ObjectReader(self._cache.backend, self._repo.algorithm, index.find)
-        if KIND_NAMES.index(kind) != FOLDER:
-            yield from self._object(index, reader, b"", version.raw, None)
-            return
-        try:
-            for folder, tree in trees.walk():
-                prefix = folder + b"/" if folder else b""
-                for entry in entries(tree):
-                    if entry.kind != FOLDER:
-                        yield from self._object(index, reader, prefix + entry.name, entry.digest, entry.size)
-        except ObjectNotFound:
-            yield b"", _UNLISTED, str(version)
-        except DatavcError as error:
-            yield b"", f"cannot be listed: {error.message}", str(version)
-
-    def _object(
-        self, index: ObjectIndex, reader: ObjectReader, path: bytes, digest: bytes, size: int | None
-    ) -> Iterator[tuple[bytes, str, str]]:
-        text = str(Digest(self._repo.algorithm, digest))
-        location = index.find(digest)
-        if location is None:
-            if digest in self._bad:
-                yield path, f"is damaged in {self._bad[digest]}", text
-            elif not self._cache.has_blob(digest, size):
-                yield path, _ABSENT, text
-            return
-        if digest in self._bad or location[0] in self._bad_packs:
-            yield path, f"is damaged in {layout.pack_path(location[0])}", text
-        elif location[4] & 1:
-            try:
-                chunks = reader.chunk_list(digest, location).digests
-            except (DatavcError, ObjectNotFound) as error:
-                yield path, error.message, text
-                return
-            found = index.find_many(chunks)
-            for chunk in chunks:
-                if chunk not in found or chunk in self._bad or found[chunk][0] in self._bad_packs:
-                    yield (
-                        path,
-                        "has a chunk that is missing or damaged",
-                        str(Digest(self._repo.algorithm, chunk)),
-                    )
-                    return
 
     def _problem(
         self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None

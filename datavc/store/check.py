@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import xxhash
@@ -98,10 +99,18 @@ def check_index(backend: Backend, path: str) -> str:
     return ""
 
 
-def check_blob(backend: Backend, path: str, size: int) -> bytes | None:
-    """The raw digest in the name of a whole blob whose bytes are not what it says; None where they are."""
+def check_blob(
+    backend: Backend, path: str, size: int, advance: Callable[[int], None] | None = None
+) -> bytes | None:
+    """The raw digest in the name of a whole blob whose bytes are not what it says; None where they are.
+
+    ``advance`` is told the bytes of each piece that was read.
+    """
     digest = Digest.parse_file_name(path.rpartition("/")[2])
     hasher = new_hasher(digest.algorithm)
     for start in range(0, size, _PIECE):
-        hasher.update(backend.read(path, start, min(_PIECE, size - start)))
+        piece = backend.read(path, start, min(_PIECE, size - start))
+        hasher.update(piece)
+        if advance is not None:
+            advance(len(piece))
     return None if hasher.digest() == digest.raw else digest.raw

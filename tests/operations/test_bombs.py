@@ -111,6 +111,45 @@ def test_a_version_with_much_in_common_is_walked_by_its_paths_and_checked_by_its
     assert project.read("planted/0000/0009/0005/0001/file") == b"hi"
 
 
+def test_fsck_names_every_path_of_what_is_wrong_as_far_as_they_can_be_read(planter: Planter):
+    project = planter.project
+    lost, damaged = XXH(b"lost"), planter.blob(b"damaged" * 100)
+    fine = planter.tree((b"fine", FILE, 2, 1, planter.blob(b"hi")))
+    bad = planter.tree((b"away", FILE, 4, 1, lost), (b"file", FILE, 700, 1, damaged))
+    gone = (b"gone", FOLDER, 1, 1, XXH(b"no such tree"))
+    rows = [(name, FOLDER, 704, 2, bad) for name in (b"one", b"two")]
+    top = planter.tree((b"fine", FOLDER, 2, 1, fine), gone, *rows)
+    planter.point("planted", top, 1411, 6)
+    planter.point("sound", fine, 2, 1)
+    cache = project.root / CACHE
+    (pack,) = [file for file in cache.glob("packs/*/*") if b"damaged" in file.read_bytes()]
+    content = pack.read_bytes()
+    pack.write_bytes(content.replace(b"damageddamaged", b"damageddamagex", 1))
+
+    told = project.run("fsck", code=12).out
+
+    for path in (
+        "gone is not in the cache",
+        *(f"{name}/away is not in the cache" for name in ("one", "two")),
+        "one/file is damaged",
+        "two/file is damaged",
+    ):
+        assert f": planted/{path}" in told
+    assert "fine" not in told and "sound" not in told
+
+
+def test_fsck_stops_naming_paths_where_there_is_no_end_of_them(planter: Planter, monkeypatch):
+    project = planter.project
+    top, size, files = planter.nested((b"file", FILE, 4, 1, XXH(b"lost")), 6, 16)
+    planter.point("planted", top, size, files)
+    (project.root / "datavc.toml").write_text(project.read("datavc.toml").decode().partition("[remote")[0])
+
+    told = project.run("fsck", code=12).out.splitlines()
+
+    assert len(told) == 10_001
+    assert "more than 10,000 paths" in told[-1]
+
+
 def test_folders_are_counted_however_they_are_nested():
     trees = TreeSource(None, None, Digest("xxh128", bytes(16)), "folder")
     tops = [_take(trees, [])]

@@ -109,7 +109,7 @@ def test_what_cannot_be_stored_again_is_still_named_by_fsck(history: Project):
 
     told = history.run("fsck", code=12).out.splitlines()
     assert told
-    assert all("data/0 is not in the cache" in line or "cannot be listed" in line for line in told)
+    assert all("data/0 is not in the cache" in line or "data is not in the cache" in line for line in told)
     comes_back(history)
 
 
