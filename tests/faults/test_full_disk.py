@@ -15,7 +15,8 @@ from faultcases import CASES, Case, make_case
 from loopfs import MIB, memory_filesystem
 from projects import Project, environment_of, let_go
 
-from datavc.operations import add, checkout
+from datavc.operations import add
+from datavc.operations.steps import guarding
 
 KIB = 1 << 10
 _FIRST = "add for the first time"
@@ -68,7 +69,7 @@ def test_a_disk_that_fills_up_is_reported_and_the_same_command_finishes_when_the
 
 
 def _see_endless_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (add, checkout):
+    for module in (add, guarding):
         monkeypatch.setattr(module, "free_bytes", lambda folder: 1 << 50)
 
 
