@@ -6,6 +6,7 @@ go into the cache; then the ignore line, the pointer, and the workspace state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -73,6 +74,7 @@ class _Job:
     pointer: Pointer | None
     part: bytes = b""
     view: View | None = None
+    made_by: Mapping[str, str] | None = None
 
 
 def add(
@@ -83,6 +85,7 @@ def add(
     force: bool = False,
     stage: bool = False,
     rehash: bool = False,
+    made_by: Mapping[str, str] | None = None,
     dry_run: bool = False,
     jobs: int = 1,
     progress: Progress = SILENT,
@@ -90,7 +93,8 @@ def add(
     """Record the absolute ``paths`` as datasets, or with ``update_all`` every dataset that was modified.
 
     ``force`` records a workspace over a pointer that moved; ``stage`` runs ``git add``; ``rehash`` trusts no stat, reads
-    what the cache has of the files, and stores again what is damaged there.
+    what the cache has of the files, and stores again what is damaged there. ``made_by`` is the table ``[run]`` of pointers
+    that change.
 
     Raises:
         UsageError, ConflictError, NotFoundError, StorageError: see the how-to pages; nothing was recorded.
@@ -123,6 +127,7 @@ def add(
             if dry_run:
                 result.datasets.append(_foreseen(job))
             else:
+                job.made_by = made_by
                 result.datasets.append(_add_one(repo, job, result, workers=workers, progress=progress))
         if proof is not None:
             proof.finish()
@@ -304,18 +309,20 @@ def _add_one(
     stored = Ingest(place, view.scan, version, workers=workers, progress=progress).run()
     complete(repo, view)
     digest = Digest(repo.algorithm, stored.entry.digest)
-    changed = _record(repo, view, digest, stored.entry, result)
+    changed = _record(repo, job, digest, stored.entry, result)
     if not job.part:
         repo.stat_cache.write_rows(view.scan.changed_rows(), drop=view.scan.stale_rows())
     return _added(job, stored, digest, unchanged=not changed)
 
 
-def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddResult) -> bool:
+def _record(repo: Repo, job: _Job, digest: Digest, entry: Entry, result: AddResult) -> bool:
     """Ignore line, pointer, workspace state: in this order. An identical pointer is left untouched.
 
     Killed before the state is written, the workspace equals its pointer, which is clean whatever the state says. The
     other way round it would equal its state and not its pointer, which is what ``behind`` looks like.
     """
+    view = job.view
+    assert view is not None
     pointer_path = view.path + POINTER_SUFFIX
     folder, _, name = view.path.rpartition(b"/")
     if repo.git is not None:
@@ -338,6 +345,8 @@ def _record(repo: Repo, view: View, digest: Digest, entry: Entry, result: AddRes
         record_base(repo, view, (digest, kind), partial=partial)
         return False
     extra = {key: value for key, value in old.extra.items() if key not in ("run", "import")} if old else {}
+    if job.made_by is not None:
+        extra["run"] = dict(job.made_by)
     new = Pointer(kind, digest, entry.size, entry.count, extra)
     write_durably(repo.absolute(pointer_path), format_pointer(new))
     view.pointer = new

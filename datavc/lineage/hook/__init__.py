@@ -1,0 +1,1 @@
+"""Put first on PYTHONPATH of what `datavc run` starts: nothing else may lie here."""

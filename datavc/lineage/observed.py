@@ -1,0 +1,144 @@
+"""What the hook noted, made into files that were read and written, and what nobody could see."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOOK = Path(__file__).parent / "hook"
+_LOG = "DATAVC_RUN_LOG"
+# Extension modules that open files through Python alone, or none at all. Of any other, who knows.
+_SEEN_THROUGH = frozenset(
+    """numpy pandas scipy sklearn matplotlib PIL yaml _yaml markupsafe regex _cffi_backend cffi greenlet msgpack psutil xxhash
+    simplejson ujson orjson rpds charset_normalizer multidict yarl aiohttp frozenlist propcache kiwisolver contourpy
+    pydantic_core tornado zmq coverage wrapt bcrypt cryptography nacl backports pyfastcdc blake3""".split()  # noqa: SIM905
+)
+_SYSTEM = (
+    b"/usr/", b"/lib/", b"/lib64/", b"/bin/", b"/sbin/", b"/etc/", b"/proc/", b"/sys/", b"/dev/", b"/run/",
+    b"/opt/conda/", b"/System/", b"/Library/", b"/private/etc/",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Interpreter:
+    """A Python that ran."""
+
+    executable: str
+    version: str
+    prefix: str
+    base_prefix: str
+    flags: str
+
+
+@dataclass(slots=True)
+class Observed:
+    """What was seen of a run. Paths are absolute and real; what lies in an environment of Python or the system is left out.
+
+    ``blind`` names the libraries and programs whose reading nobody saw.
+    """
+
+    read: set[bytes] = field(default_factory=set)
+    written: set[bytes] = field(default_factory=set)
+    imported: set[str] = field(default_factory=set)
+    started: set[str] = field(default_factory=set)
+    seeded: set[str] = field(default_factory=set)
+    interpreters: list[Interpreter] = field(default_factory=list)
+    extensions: dict[str, str] = field(default_factory=dict)
+    is_traced: bool = False
+
+    @property
+    def blind(self) -> list[str]:
+        """Libraries and programs that may have read what is not in ``read``."""
+        if self.is_traced:
+            return []
+        foreign = {name for name in self.extensions if name not in _SEEN_THROUGH and not name.startswith("_")}
+        programs = {os.path.basename(word.split()[0]) for word in self.started if word.split()}
+        return sorted(foreign | {name for name in programs if not name.startswith(("python", "pypy"))})
+
+    @property
+    def reads(self) -> str:
+        """The record's word for how much was seen."""
+        if self.is_traced:
+            return "full"
+        if not self.interpreters:
+            return "none"
+        return "partial" if self.blind else "full"
+
+
+def hook_environment(environment: Mapping[str, str], log: Path, seed: int | None) -> dict[str, str]:
+    """``environment`` for a command that is to be observed, and seeded where there is a ``seed``."""
+    found = dict(environment)
+    before = found.get("PYTHONPATH")
+    found["PYTHONPATH"] = f"{HOOK}{os.pathsep}{before}" if before else str(HOOK)
+    found[_LOG] = str(log)
+    found.setdefault("PYTHONUNBUFFERED", "1")
+    if seed is not None:
+        found["PYTHONHASHSEED"] = str(seed % 2**32)
+        found["DATAVC_SEED"] = str(seed)
+    return found
+
+
+def read_log(log: Path) -> Observed:
+    """What the hook noted in all processes of a run."""
+    observed = Observed()
+    read: set[bytes] = set()
+    written: set[bytes] = set()
+    for letter, text in _events(log):
+        if letter == b"r":
+            read.add(text)
+        elif letter == b"w":
+            written.add(text)
+        else:
+            _note(observed, letter, text.decode("utf-8", "surrogateescape"))
+    prefixes = tuple(
+        os.fsencode(os.path.join(prefix, ""))
+        for found in observed.interpreters
+        for prefix in {found.prefix, found.base_prefix} - {"/", "/usr", "/usr/local"}
+    )
+    observed.read = set(telling_files(read, prefixes))
+    observed.written = set(telling_files(written, prefixes))
+    return observed
+
+
+def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterator[bytes]:
+    """Of absolute ``paths`` the files that are there, by their real paths, without those of Python and the system."""
+    for path in paths:
+        real = os.path.realpath(path)
+        if b"/__pycache__/" in real:
+            # Compiled: the source stands for it.
+            folder, _, name = real.rpartition(b"/__pycache__/")
+            real = folder + b"/" + name.partition(b".")[0] + b".py"
+        if real.startswith((*_SYSTEM, *prefixes)) or b"/site-packages/" in real:
+            continue
+        try:
+            mode = os.stat(real).st_mode
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(mode):
+            yield real
+
+
+def _events(log: Path) -> Iterator[tuple[bytes, bytes]]:
+    for event in log.read_bytes().split(b"\0"):
+        if event:
+            yield event[:1], event[1:]
+
+
+def _note(observed: Observed, letter: bytes, text: str) -> None:
+    if letter == b"i":
+        observed.imported.add(text)
+    elif letter == b"x":
+        name, _, file = text.partition(" ")
+        if "/site-packages/" in file or "/dist-packages/" in file:
+            observed.extensions[name] = file
+    elif letter == b"e":
+        observed.started.add(text)
+    elif letter == b"s":
+        observed.seeded.add(text)
+    elif letter == b"P":
+        words = text.split("\n")
+        if len(words) == 5:
+            observed.interpreters.append(Interpreter(*words))

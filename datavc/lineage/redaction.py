@@ -1,0 +1,123 @@
+"""Leaving secrets out of what a record keeps: words of the command, URLs, logs, code.
+
+Two ways: what looks like a secret, and what is known to be one, since the command line or the environment calls it so; of
+the latter every occurrence goes. Code is held to the strict patterns alone, because ``token = read()`` is no secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import unquote
+
+from datavc.formats.secrets import names_secret, redact
+
+HIDDEN = "***"
+_Kept = TypeVar("_Kept", str, bytes)
+_LEAST = 6
+"""Characters of a known secret: shorter ones stand in ordinary words."""
+_MORE_NAMES = ("_key", "_pass", "_pwd", "passphrase", "_auth", "authorization", "_sas", "private_key")
+_SHAPES = (
+    rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    rb"\bgh[pousr]_[A-Za-z0-9]{20,}",
+    rb"\bgithub_pat_[A-Za-z0-9_]{20,}",
+    rb"\bglpat-[A-Za-z0-9_-]{20,}",
+    rb"\bhf_[A-Za-z0-9]{20,}",
+    rb"\bsk-[A-Za-z0-9_-]{20,}",
+    rb"\bxox[abprs]-[A-Za-z0-9-]{10,}",
+    rb"\bAIza[0-9A-Za-z_-]{35}",
+    rb"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+",
+    rb"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
+)
+_BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://([^/\s@:]*):([^/\s]*)@", re.IGNORECASE)
+_WEB_USER = re.compile(r"https?://([^/\s@:]+)@", re.IGNORECASE)
+_QUERY = re.compile(r"[?&;]([\w.-]+)=([^&\s;#]+)")
+
+
+class Redactor:
+    """Knows the secrets of one run. ``count`` is how many pieces of text it changed."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        found: set[str] = set()
+        for name, value in environment.items():
+            if is_secret_name(name):
+                found.add(value)
+            found |= set(_inside(value))
+        for word, following in zip(argv, [*argv[1:], ""], strict=True):
+            name, equals, value = word.partition("=")
+            if is_secret_name(name.lstrip("-")):
+                found.add(value if equals else following if word.startswith("-") else "")
+            found |= set(_inside(word))
+        found |= {unquote(value) for value in found}
+        self._known = sorted({value for value in found if _is_telling(value)}, key=len, reverse=True)
+        self._strict = re.compile(b"|".join((*(re.escape(_raw(value)) for value in self._known), *_SHAPES)))
+        self.count = 0
+
+    def text(self, text: str) -> str:
+        """A text of the record: a URL, a word, a value."""
+        return self._counted(text, self._redact(text))
+
+    def words(self, argv: Sequence[str]) -> list[str]:
+        """The words of a command; the one behind ``--token`` goes wholly."""
+        kept = []
+        before = ""
+        for word in argv:
+            hides = before.startswith("-") and "=" not in before and is_secret_name(before.lstrip("-"))
+            name, equals, _ = word.partition("=")
+            if hides:
+                clean = HIDDEN
+            elif equals and is_secret_name(name.lstrip("-")):
+                clean = f"{name}={HIDDEN}"
+            else:
+                clean = self._redact(word)
+            kept.append(self._counted(word, clean))
+            before = word
+        return kept
+
+    def log(self, content: bytes) -> bytes:
+        """What a command wrote: any bytes."""
+        clean = self._strict.sub(HIDDEN.encode(), content).decode("latin-1")
+        if "=" in clean or "@" in clean or "earer" in clean or "asic" in clean:
+            clean = "\n".join(_loose(line) for line in clean.split("\n"))
+        return self._counted(content, clean.encode("latin-1"))
+
+    def code(self, content: bytes) -> bytes:
+        """A file of the code: what is known to be secret, or can be nothing else."""
+        return self._counted(content, self._strict.sub(HIDDEN.encode(), content))
+
+    def _redact(self, text: str) -> str:
+        clean = self._strict.sub(HIDDEN.encode(), _raw(text)).decode("utf-8", "surrogateescape")
+        return _loose(clean)
+
+    def _counted(self, before: _Kept, after: _Kept) -> _Kept:
+        self.count += before != after
+        return after
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option or a variable is called like a secret."""
+    lower = name.lower().replace("-", "_")
+    return names_secret(lower) or any(part in f"_{lower}" for part in _MORE_NAMES)
+
+
+def _loose(text: str) -> str:
+    return _BEARER.sub(rf"\1\2{HIDDEN}", redact(text))
+
+
+def _inside(text: str) -> list[str]:
+    """The secrets that stand in a URL or an assignment."""
+    found = [part for match in _USERINFO.finditer(text) for part in match.groups()[1:]]
+    found += [match[1] for match in _WEB_USER.finditer(text)]
+    found += [match[2] for match in _QUERY.finditer(text) if is_secret_name(match[1]) or match[1] == "sig"]
+    found += [match[0].split()[1] for match in _BEARER.finditer(text)]
+    return found
+
+
+def _is_telling(value: str) -> bool:
+    return len(value) >= _LEAST and not value.startswith("/") and value.lower() not in ("false", "disabled")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
