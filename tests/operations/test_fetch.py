@@ -28,10 +28,15 @@ from remotes import (
 )
 
 from datavc.backends.base import Backend
+from datavc.backends.folder import FolderBackend
 from datavc.backends.wrapping import WrappingBackend
+from datavc.formats.digest import hash_function
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.root import decode_root, encode_root
 from datavc.operations.steps import gathering
+from datavc.store import packstream
+from datavc.store.index import ObjectIndex
+from datavc.store.reader import ObjectReader
 
 CACHE = ".git/datavc/cache"
 
@@ -582,3 +587,31 @@ def test_large_trees_and_other_algorithms(
     assert fetched(clone)["datasets"][0]["size"] < 200_000
     clone.run("checkout")
     assert clone.tree("data") == project.tree("data")
+
+
+def test_chunk_lists_that_are_cut_themselves(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As files of a dozen gigabytes have them: a list of the pieces of the list of chunks."""
+    monkeypatch.setattr(packstream, "MAX_ENTRY_BYTES", 500)
+    remote = add_folder(project, tmp_path / "remote")
+    big = random.Random(3).randbytes(12 << 20)
+    add(project, {"big": big, "small": "small"})
+    add(project, {"twin": big}, "other")
+    for path in roots(project.root / CACHE):
+        # Each root's indexes alone say where all of it is.
+        root = decode_root(path.read_bytes())
+        cache = FolderBackend(project.root / CACHE)
+        index = ObjectIndex(cache, "xxh128", root.indexes)
+        digest = hash_function("xxh128")(big)
+        listed = list(ObjectReader(cache, "xxh128", index.find).levels(digest, index.find(digest)))
+        assert [one.level for one in listed] == [1, 0]
+        assert sum(map(len, ObjectReader(cache, "xxh128", index.find).stream(digest))) == len(big)
+    pushed(project)
+    clone = project.clone("clone")
+    clone.run("pull", "data/big")
+    clone.run("pull")
+    assert clone.tree("data") == project.tree("data") and clone.tree("other") == project.tree("other")
+    assert clone.run("fsck").code == 0
+    flip(packs(remote)[0], 5000)
+    assert "damaged" in project.clone("second").run("pull", code=None).err

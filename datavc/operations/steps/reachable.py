@@ -10,6 +10,7 @@ from datavc.formats.pack import LIST
 from datavc.store.cache import Cache
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packwriter import SealedPack
+from datavc.store.reader import ObjectReader
 
 
 class Reachable:
@@ -20,6 +21,7 @@ class Reachable:
         self._algorithm = algorithm
         self._inherited = ObjectIndex(cache.backend, algorithm, inherited)
         self.known = ObjectIndex(cache.backend, algorithm, cache.dedup_names(inherited))
+        self._reader = ObjectReader(cache.backend, algorithm, self.known.find)
         self._builder = IndexBuilder(algorithm)
         self._published: list[str] = []
         self._elsewhere: set[bytes] = set()
@@ -55,10 +57,14 @@ class Reachable:
         if location is None or not location[4] & LIST:
             return location is not None
         try:
-            chunks = set(self._cache.reader().chunk_list(digest, location).digests)
+            chunks = set(self._chunks(digest, location))
         except DatavcError:
             return False
         return all(chunk in self._builder or self.known.find(chunk) is not None for chunk in chunks)
+
+    def _chunks(self, digest: bytes, location: Location) -> list[bytes]:
+        """What an object that is kept as a chunk list consists of, and what that list is cut into. Raises DatavcError."""
+        return [chunk for listed in self._reader.levels(digest, location) for chunk in listed.digests]
 
     def is_empty(self) -> bool:
         """Whether no new pack waits to be indexed."""
@@ -103,11 +109,10 @@ class Reachable:
 
     def _with_chunks(self, found: dict[bytes, Location]) -> Iterator[tuple[bytes, Location]]:
         """Those objects, and the chunks of those that are kept as chunk lists."""
-        reader = self._cache.reader()
         for digest, location in found.items():
             yield digest, location
             if location[4] & LIST:
-                listed = reader.chunk_list(digest, location).digests
+                listed = self._chunks(digest, location)
                 chunks = {chunk for chunk in listed if chunk not in self._builder}
                 known = self.known.find_many(chunks)
                 if len(known) < len(chunks):
