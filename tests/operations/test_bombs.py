@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from stored import XXH
 from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.tree import FILE, FOLDER, MAX_FILES
+from datavc.operations.steps.plan import Planner
 from datavc.operations.steps.trees import TreeSource
 
 CACHE = ".git/datavc/cache"
@@ -166,3 +171,91 @@ def _take(trees: TreeSource, rows: list[Row]) -> bytes:
     encoded = raw_tree(rows)
     trees.take(XXH(encoded), encoded)
     return XXH(encoded)
+
+
+def room_for(monkeypatch, files: int | None) -> None:
+    """File systems say that so many more files can be made; with None that they do not know, as Btrfs does."""
+    true = os.statvfs
+
+    def statvfs(path):
+        seen = list(true(path))
+        seen[5:8] = [0, 0, 0] if files is None else [10**9, files, files]
+        return os.statvfs_result(seen)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+
+
+def test_more_files_than_the_file_system_has_room_for_are_refused_before_they_are_planned(
+    planter: Planter, monkeypatch
+):
+    project = planter.project
+    top, size, files = planter.nested((b"file", FILE, 0, 1, planter.blob(b"")), 6, 22)
+    planter.point("planted", top, size, files)
+    assert files < MAX_FILES
+    room_for(monkeypatch, 5_000_000)
+    monkeypatch.setattr(Planner, "plan", None)
+
+    said = refused(project, "checkout")
+    assert f"makes {files:,} files" in said and "5,000,000" in said
+    assert "makes 5,153,632 files" in refused(project, "checkout", "planted/0003")
+    assert not (project.root / "planted").exists()
+
+
+def test_room_for_files_is_counted_to_the_last_folder(project: Project, monkeypatch):
+    project.write({f"data/{folder}/{n}": "x" for folder in "ab" for n in range(5)})
+    project.run("add", "data")
+    shutil.rmtree(project.root / "data")
+    room_for(monkeypatch, 12)  # 13 with three folders
+    assert "makes 13 files and folders" in refused(project, "checkout")
+    assert not (project.root / "data").exists()
+    room_for(monkeypatch, None)
+    project.run("checkout")
+
+    room_for(monkeypatch, 1)
+    os.unlink(project.root / "data/a/1")
+    project.run("checkout")
+    project.write({"data/a/1": "changed"})
+    room_for(monkeypatch, 0)
+    project.run("checkout", "--force")
+    assert project.read("data/a/1") == b"x"
+
+
+def test_bytes_without_end_are_refused_before_any_is_written(planter: Planter, tmp_path: Path):
+    """A thousand files of 26 GB out of one chunk of 512 KiB, which is all that is stored, and looked at once."""
+    project = planter.project
+    film = planter.listed(XXH(b"film"), b"frame" * 100_000, 50_000)
+    top = planter.tree(*((b"%04d" % n, FILE, 25 * 10**9, 1, film) for n in range(1000)))
+    planter.point("planted", top, 25 * 10**12, 1000)
+
+    assert "needs 22.7 TiB" in refused(project, "checkout")
+    assert not (project.root / "planted").exists()
+    project.run("fsck")
+    # What cat writes is verified chunk by chunk as it goes, and holds one at a time.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "datavc", "cat", "planted/0007"], cwd=project.root, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        for _ in range(400):
+            assert process.stdout.read(500_000) == b"frame" * 100_000
+        used = (
+            int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) if sys.platform == "linux" else 0
+        )
+    finally:
+        process.kill()
+        process.communicate()
+    assert used * resource.getpagesize() < 150 << 20
+    project.run("push")
+    assert sum(file.stat().st_size for file in (tmp_path / "remote").rglob("*") if file.is_file()) < 2 << 20
+
+
+def test_a_file_out_of_one_chunk_many_times_comes_out_as_it_is(planter: Planter):
+    project = planter.project
+    frame = bytes(range(250)) * 40
+    film = planter.listed(XXH(frame * 300), frame, 300)
+    planter.point("planted", film, len(frame) * 300, kind="file")
+
+    project.run("fsck")
+    project.run("checkout")
+
+    assert project.read("planted") == frame * 300

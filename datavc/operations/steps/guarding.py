@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datavc.errors import ConflictError, ObjectNotFound, OutOfSpace
 from datavc.formats.amounts import count, files_and_bytes, human_size
 from datavc.formats.paths import show_some
-from datavc.operations.steps.placing import free_bytes
+from datavc.operations.steps.placing import free_bytes, require_free_files
 from datavc.operations.steps.switching import Job
 from datavc.progress import Progress
 from datavc.repo import Repo
@@ -42,6 +42,7 @@ def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
 
 def refuse_full(repo: Repo, jobs: Sequence[Job], progress: Progress) -> None:
     """Refuse what does not fit, and say what a big checkout needs. Raises OutOfSpace."""
+    require_free_files(repo.root, sum(job.plan.new_names for job in jobs))
     needed = sum(job.plan.written_bytes for job in jobs)
     if not needed:
         return

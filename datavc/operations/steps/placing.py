@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from datavc.errors import OutOfSpace
 from datavc.formats.root import Root
 from datavc.formats.tree import Entry
 from datavc.operations.steps.examine import links_into
@@ -63,3 +64,21 @@ def free_bytes(folder: Path) -> int:
     """What this user may still write on the file system of ``folder``."""
     seen = os.statvfs(folder)
     return seen.f_bavail * seen.f_frsize
+
+
+def require_free_files(folder: Path, needed: int) -> None:
+    """Refuse to make more files and folders than the file system of ``folder`` says that it has room for.
+
+    Raises:
+        OutOfSpace: it has not.
+    """
+    if needed <= 0:
+        return
+    seen = os.statvfs(folder)
+    # Btrfs, FAT and others make room as they go, and say 0.
+    if seen.f_files and needed > seen.f_favail:
+        raise OutOfSpace(
+            f"the checkout makes {needed:,} files and folders, and the file system of {folder} has room for "
+            f"{seen.f_favail:,} (df -i); nothing was touched",
+            "remove files there, or check out a part: datavc checkout DATASET/SUB",
+        )

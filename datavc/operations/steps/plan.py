@@ -58,6 +58,11 @@ class Plan:
         return sum(entry.size for work in self.folders for entry in work.entries)
 
     @property
+    def new_names(self) -> int:
+        """How many files and folders there will be where nothing is now."""
+        return sum(work.replaced.count(None) + work.is_new for work in self.folders)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is to be done."""
         return not (self.folders or self.modes or self.cleared or self.removed or self.removed_folders)

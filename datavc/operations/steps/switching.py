@@ -23,7 +23,7 @@ from datavc.operations.steps.grafting import grafted
 from datavc.operations.steps.ingest import Ingest, unit_workers
 from datavc.operations.steps.locating import Located, locate
 from datavc.operations.steps.mergestore import store_merged
-from datavc.operations.steps.placing import place_of
+from datavc.operations.steps.placing import place_of, require_free_files
 from datavc.operations.steps.plan import Plan, Planner
 from datavc.operations.steps.sweeping import beside, sweep
 from datavc.operations.steps.trees import TreeSource
@@ -94,6 +94,7 @@ def prepare(repo: Repo, wanted: Wanted, workers: Workers, progress: Progress) ->
     Raises:
         ObjectNotFound: a tree of the target is missing.
         ConflictError: the pointer is not that of its tree. NotFoundError: there is no such part.
+        OutOfSpace: the file system has no room for so many files.
     """
     path, version = wanted.path, wanted.version
     here = wanted.pointer if wanted.content is None else repo.read_pointer(path)
@@ -101,6 +102,7 @@ def prepare(repo: Repo, wanted: Wanted, workers: Workers, progress: Progress) ->
     target = base_trees(repo, version)
     _check_pointer(repo, wanted, target)
     _check_parts(wanted, view, target)
+    _check_number(repo, wanted, view, target)
     parent = repo.absolute(path).parent
     case_sensitive = not parent.is_dir() or is_case_sensitive(parent)
     recorded = [base_trees(repo, known) for known in versions_on_record(repo, view)]
@@ -192,6 +194,14 @@ def _check_parts(wanted: Wanted, view: View, target: TreeSource) -> None:
             raise NotFoundError(f"{show(wanted.path + b'/' + part)} is not in the dataset", "datavc ls")
 
 
+def _check_number(repo: Repo, wanted: Wanted, view: View, target: TreeSource) -> None:
+    """Refuse more files than there is room for before a plan holds them in memory. The plan tells the exact number."""
+    meant = _joined((), wanted.parts) if wanted.parts is not None else (b"",)
+    found = [target.entry_at(part, part.rpartition(b"/")[2]) for part in meant]
+    here = view.entry.count if view.entry is not None else 0
+    require_free_files(repo.root, sum(entry.count for entry in found if entry is not None) - here)
+
+
 def _is_here(view: View, part: bytes) -> bool:
     folder, _, name = (view.path + b"/" + part).rpartition(b"/")
     return folder in view.scan.folders and name in view.scan.folders[folder].names
@@ -200,8 +210,8 @@ def _is_here(view: View, part: bytes) -> bool:
 def _is_readable(source: TreeSource) -> bool:
     """A version on record whose trees are gone vouches for nothing, so what it had counts as unsaved."""
     try:
-        for _ in source.walk() if source.kind == FOLDER else ():
-            pass
+        if source.kind == FOLDER:
+            source.require_walkable(source.top)
     except ObjectNotFound:
         return False
     return True
