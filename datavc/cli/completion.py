@@ -1,15 +1,19 @@
 """Completion scripts for bash, zsh and fish, written from the command table.
 
-The scripts hold all that they need: pressing Tab starts no Python. Where a dataset is present as its pointer alone,
-``train.datavc`` completes to ``train``.
+Pressing Tab starts no Python: branches, tags and the datasets of a revision come from git, the names of remotes out of the
+configuration files. Where a dataset is present as its pointer alone, ``train.datavc`` completes to ``train``.
 """
 
 from __future__ import annotations
 
 from datavc.cli.arguments import COLOR_CHOICES
+from datavc.cli.completion_helpers import BASH_HELPERS, FISH_HELPERS, LISTS, ZSH_HELPERS
 from datavc.cli.table import ALIASES, COMMANDS, FAMILIES, PATHS, REVISIONS, Command, family
 
 SHELLS = ("bash", "zsh", "fish")
+# What an option's value, or a command's arguments, are, where the table does not say it.
+_VALUES = {"-C": "folders", "-r": "remotes", "--remote": "remotes", "--rev": "revs", "--to": "folders"}
+_ARGUMENTS = dict.fromkeys(("remote remove", "remote rename", "remote set-url", "remote probe"), "remotes")
 _GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " -h --help"
 
 
@@ -51,16 +55,20 @@ def _choices(arguments: str) -> str:
 
 
 def _value_cases(style: str) -> str:
-    """``case`` branches for the options of all commands that take a value; one meaning for each option."""
+    """``case`` branches for the options that take a value, behind the verb; first those that take none in some command."""
     taken: dict[str, list[str]] = {}
-    for spec in (_GLOBAL, *(command.options for command in COMMANDS.values())):
-        taken |= {option: values for option, takes_value, values in _options(spec) if takes_value}
-    branches = []
+    flags: list[str] = []
+    for command in COMMANDS.values():
+        for option, takes_value, values in _options(f"{command.options} {_GLOBAL}"):
+            if takes_value:
+                taken[option] = values
+            else:
+                flags += [f'"{name} {option}"' for name in _names(command)]
+    hidden = [flag for flag in flags if flag.strip('"').rpartition(" ")[2] in taken]
+    branches = [f"        {'|'.join(hidden)}) ;;"] if hidden else []
     for option, values in taken.items():
-        if option == "-C":
-            branches.append(f"        {option}) {style.format('folders', '')}; return ;;")
-        else:
-            branches.append(f"        {option}) {style.format('words', ' '.join(values))}; return ;;")
+        kind = _VALUES.get(option, "words")
+        branches.append(f'        *" {option}") {style.format(kind, " ".join(values)).rstrip()}; return ;;')
     return "\n".join(branches)
 
 
@@ -85,34 +93,14 @@ def _find_verb(word: str) -> str:
 
 def _spelled(command: Command) -> tuple[str, str, str]:
     options = " ".join(option for option, _, _ in _options(f"{command.options} {_GLOBAL}"))
-    return (
-        options,
-        "paths" if command.arguments in (PATHS, REVISIONS) else "words",
-        _choices(command.arguments),
-    )
+    return options, _kind(command), _choices(command.arguments)
 
 
-_BASH_HELPERS = r"""_datavc_words() {
-    COMPREPLY=($(compgen -W "$*" -- "$_datavc_current"))
-}
-
-_datavc_paths() {
-    local path
-    compopt -o filenames 2>/dev/null
-    COMPREPLY=()
-    while IFS= read -r path; do
-        COMPREPLY+=("${path%.datavc}")
-    done < <(compgen -f -- "$_datavc_current")
-}
-
-_datavc_folders() {
-    local path
-    compopt -o filenames 2>/dev/null
-    COMPREPLY=()
-    while IFS= read -r path; do
-        COMPREPLY+=("$path")
-    done < <(compgen -d -- "$_datavc_current")
-}"""
+def _kind(command: Command) -> str:
+    """What the command's arguments are: the last part of the name of a function of the scripts."""
+    if command.arguments in (PATHS, REVISIONS):
+        return "revisions" if command.arguments == REVISIONS else "paths"
+    return _ARGUMENTS.get(command.name, "words")
 
 
 def _before_the_word(words: str, range_: str) -> str:
@@ -121,13 +109,14 @@ def _before_the_word(words: str, range_: str) -> str:
     for (({range_}; i++)); do
         case "${{{words}[i]}}" in
             --) dashes=1 ;;
-            -C|-j|--jobs|--color) ((i++)) ;;
+            -C) ((i++)); _datavc_in="${{{words}[i]}}" ;;
+            -j|--jobs|--color) ((i++)) ;;
             -*) ;;
             {_find_verb(f'"${{{words}[i]}}"')}
         esac
     done
     if [[ -z $dashes ]]; then
-        case "$before" in
+        case "$verb $before" in
 {_indent(_value_cases("_datavc_{0} {1}"), 4)}
         esac
     fi"""
@@ -139,15 +128,28 @@ def _bash() -> str:
     return f"""\
 # datavc completion for bash. Put this into ~/.bashrc:  eval "$(datavc completion bash)"
 
-{_BASH_HELPERS}
+{LISTS}
+
+{BASH_HELPERS}
+
 _datavc() {{
-    local _datavc_current="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
-    local verb="" dashes="" options="" kind="" words="" i
+    local _datavc_current="${{COMP_WORDS[COMP_CWORD]}}" before
+    local verb="" dashes="" options="" kind="words" words="" _datavc_in="" i
     COMPREPLY=()
-    if [[ $_datavc_current == = ]]; then  # bash breaks --option=value at the sign
+    # Bash breaks words at = : and @, here put together again as far as to an =
+    local typed="${{COMP_LINE:0:COMP_POINT}}" at=$COMP_CWORD
+    typed="${{typed##*[[:space:]=]}}"
+    [[ -n $typed ]] || typed="${{_datavc_current#=}}"
+    local joined="$_datavc_current"
+    while [[ $joined != "$typed" && $typed == *"$joined" && $at -gt 1 ]]; do
+        ((at--))
+        joined="${{COMP_WORDS[at]}}$joined"
+    done
+    before="${{COMP_WORDS[at-1]}}"
+    if [[ $_datavc_current == = ]]; then
         _datavc_current=""
     elif [[ $before == = ]]; then
-        before="${{COMP_WORDS[COMP_CWORD-2]}}"
+        before="${{COMP_WORDS[at-2]}}"
     fi
 {_before_the_word("COMP_WORDS", "i = 1; i < COMP_CWORD")}
     if [[ -z $verb ]]; then
@@ -164,30 +166,14 @@ _datavc() {{
     esac
     if [[ -z $dashes && $_datavc_current == -* ]]; then
         _datavc_words "$options"
-    elif [[ $kind == paths ]]; then
-        _datavc_paths
-    else
+    elif [[ $kind == words ]]; then
         _datavc_words "$words"
+    else
+        "_datavc_$kind"
     fi
 }}
 
 complete -F _datavc datavc"""
-
-
-_ZSH_HELPERS = r"""_datavc_words() {
-    compadd -- "$@"
-}
-
-_datavc_folders() {
-    _files -/
-}
-
-_datavc_paths() {
-    local -a pointers
-    pointers=(${(Q)PREFIX}*.datavc(N))
-    (( $#pointers )) && compadd -f -- "${(@)pointers%.datavc}"
-    _files
-}"""
 
 
 def _zsh() -> str:
@@ -197,9 +183,12 @@ def _zsh() -> str:
 #compdef datavc
 # datavc completion for zsh. Put this into ~/.zshrc, after compinit:  eval "$(datavc completion zsh)"
 
-{_ZSH_HELPERS}
+{LISTS}
+
+{ZSH_HELPERS}
+
 _datavc() {{
-    local verb="" dashes="" kind="" before="${{words[CURRENT-1]}}" current="${{words[CURRENT]}}"
+    local verb="" dashes="" kind="words" _datavc_in="" before="${{words[CURRENT-1]}}" current="${{words[CURRENT]}}"
     local -a options choices commands
     local i
 {_before_the_word("words", "i = 2; i < CURRENT")}
@@ -219,10 +208,10 @@ _datavc() {{
     esac
     if [[ -z $dashes && $current == -* ]]; then
         _datavc_words $options
-    elif [[ $kind == paths ]]; then
-        _datavc_paths
-    else
+    elif [[ $kind == words ]]; then
         _datavc_words $choices
+    else
+        "_datavc_$kind"
     fi
 }}
 
@@ -237,11 +226,7 @@ def _fish() -> str:
     lines = [
         "# datavc completion for fish:  datavc completion fish > ~/.config/fish/completions/datavc.fish",
         "",
-        "function __datavc_pointers",
-        "    for path in (commandline -ct)*.datavc",
-        "        string replace -r '\\.datavc$' '' -- $path",
-        "    end",
-        "end",
+        FISH_HELPERS,
         "",
         "complete -c datavc -f",
         "complete -c datavc -n __fish_use_subcommand -l version",
@@ -263,19 +248,31 @@ def _fish() -> str:
             condition += f"; and not __fish_seen_subcommand_from {' '.join(FAMILIES)}"
         seen = f"complete -c datavc -n '{condition}'"
         lines += [f"{seen} {words}" for words in _fish_options(command.options)]
-        if command.arguments in (PATHS, REVISIONS):
+        kind = _kind(command)
+        if kind == "revisions":
+            lines.append(f"{seen} -a '(__datavc_revisions)'")
+        if kind in ("paths", "revisions"):
             lines.append(f"{seen} -F -a '(__datavc_pointers)'")
+        elif kind == "remotes":
+            lines.append(f"{seen} -a '(__datavc_remotes)'")
         elif command.arguments:
             lines.append(f"{seen} -a '{_choices(command.arguments)}'")
     return "\n".join(lines)
+
+
+_FISH_VALUES = {
+    "folders": "__fish_complete_directories",
+    "remotes": "__datavc_remotes",
+    "revs": "__datavc_revisions",
+}
 
 
 def _fish_options(spec: str) -> list[str]:
     lines = []
     for option, takes_value, values in _options(spec):
         spelled = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-        if option == "-C":
-            spelled += " -x -a '(__fish_complete_directories)'"
+        if takes_value and option in _VALUES:
+            spelled += f" -x -a '({_FISH_VALUES[_VALUES[option]]})'"
         elif takes_value:
             spelled += f" -x -a '{' '.join(values)}'"
         lines.append(spelled)

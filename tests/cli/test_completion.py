@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from projects import Project
 
 from datavc.cli.completion import SHELLS, script
 from datavc.cli.main import main
 from datavc.cli.table import ALIASES, COMMANDS
 
 COMPLETE = """
-source "$1"; shift
+source "$1"; COMP_LINE="$2"; COMP_POINT="${#2}"; shift 2
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 _datavc
 ((${#COMPREPLY[@]})) && printf '%s\\n' "${COMPREPLY[@]}"
@@ -34,12 +35,12 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def complete(folder: Path, *words: str) -> set[str]:
-    """What bash offers for the last of ``words``."""
+def complete(folder: Path, *words: str, line: str = "") -> set[str]:
+    """What bash offers for the last of ``words``, of the ``line`` that is typed."""
     path = folder.parent / "datavc.bash"
     path.write_text(script("bash"))
     ended = subprocess.run(
-        ["bash", "--norc", "-c", COMPLETE, "bash", str(path), "datavc", *words],
+        ["bash", "--norc", "-c", COMPLETE, "bash", str(path), line, "datavc", *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -146,6 +147,65 @@ def test_paths_are_completed_whatever_is_in_their_names(workspace: Path):
 def test_a_dataset_is_completed_from_its_pointer(workspace: Path):
     assert complete(workspace, "checkout", "te") == {"test"}
     assert complete(workspace, "checkout", "tr") == {"train"}
+
+
+@pytest.fixture
+def versioned(project: Project, tmp_path: Path) -> Path:
+    """A repository with revisions, datasets' own tags and remotes of three layers."""
+    project.write({"data/train/a": "1", "other": "2"})
+    project.run("add", "data/train", "other")
+    project.run("remote", "add", "origin", str(tmp_path / "one"), "--no-probe")
+    project.run("remote", "add", "backup", str(tmp_path / "two"), "--no-probe", "--local")
+    project.commit("one")
+    project.git("tag", "v1")
+    project.git("tag", "data/train@best")
+    project.git("branch", "feature/x")
+    shutil.rmtree(project.root / "data" / "train")
+    return project.root
+
+
+def test_revisions_tags_and_remotes_are_completed(versioned: Path):
+    assert complete(versioned, "push", "--rev", "") == {"HEAD", "main", "feature/x", "v1", "data/train@best"}
+    assert complete(versioned, "push", "--rev", "f") == {"feature/x"}
+    assert complete(versioned, "push", "-r", "") == {"origin", "backup"}
+    assert complete(versioned, "fetch", "--remote", "=", "b") == {"backup"}
+    assert complete(versioned, "remote", "remove", "o") == {"origin"}
+    assert complete(versioned, "checkout", "v") == {"v1"}
+    assert complete(versioned, "checkout", "--", "v") == set()
+    assert complete(versioned, "checkout", "o") == {"other"}
+    assert complete(versioned, "ls", "-r", "o") == {"other"}
+
+
+def test_revisions_are_those_of_the_folder_that_is_named(versioned: Path):
+    assert complete(versioned.parent, "-C", "project", "push", "--rev", "v") == {"v1"}
+    assert complete(versioned.parent, "-C", "project", "push", "-r", "") == {"origin", "backup"}
+    assert complete(versioned / "data", "push", "-r", "") == {"origin", "backup"}
+    assert complete(versioned.parent, "push", "--rev", "") == set()
+
+
+def test_words_that_bash_breaks_are_completed_as_what_they_are(versioned: Path):
+    assert complete(versioned, "push", "--rev", "data/train", "@", line="datavc push --rev data/train@") == {
+        "@best"
+    }
+    assert complete(
+        versioned, "push", "--rev", "data/train", "@", "b", line="datavc push --rev data/train@b"
+    ) == {"best"}
+    assert complete(versioned, "cat", "v1", ":", line="datavc cat v1:") == {":data/train", ":other"}
+    assert complete(versioned, "cat", "v1", ":", "d", line="datavc cat v1:d") == {"data/train"}
+
+
+def test_a_value_behind_an_equals_sign_is_completed_whatever_is_in_it(versioned: Path):
+    line = "datavc push --rev=data/train@b"
+    assert complete(versioned, "push", "--rev", "=", "data/train", "@", "b", line=line) == {"best"}
+    assert complete(versioned, "push", "--rev", "=", "v", line="datavc push --rev=v") == {"v1"}
+    assert complete(versioned, "push", "--remote", "=", line="datavc push --remote=") == {"origin", "backup"}
+
+
+def test_a_remote_of_a_repository_without_git_is_completed(bare_project: Project, tmp_path: Path):
+    bare_project.run("init", "--no-git")
+    bare_project.run("remote", "add", "origin", str(tmp_path / "one"), "--no-probe")
+
+    assert complete(bare_project.root, "pull", "-r", "") == {"origin"}
 
 
 def test_behind_two_dashes_there_are_only_paths(workspace: Path):

@@ -11,7 +11,7 @@ _USAGE = "usage: datavc completion bash|zsh|fish"
 def completion(arguments: list[str]) -> int | None:
     """Print the completion script of a shell
 
-    It completes commands, options and paths, without starting datavc.
+    It completes commands, options, datasets, revisions and the names of remotes, without starting datavc.
 
     Examples:
       eval "$(datavc completion bash)"                                      in ~/.bashrc
