@@ -311,6 +311,10 @@ class DatasetFile(io.BufferedReader):
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _reopen_file, (self.fs, self.path, self.tell())
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # From Python 3.12 on buffered files have one of their own, which refuses and would be asked first.
+        return self.__reduce__()
+
 
 def _reopen(repo: str, rev: str | None, remote: str | None, cache_bytes: int, others: dict[str, Any]) -> Any:
     return DatavcFileSystem(repo, rev, remote, cache_bytes, **others)
