@@ -39,7 +39,9 @@ def split_revisions(
             )
         return words[:place], words[place + 1 :]
     revisions: list[str] = []
-    while words and len(revisions) < most and _is_revision(repo, words[0], verb, past=past):
+    while (
+        words and len(revisions) < most and _is_revision(repo, words[0], verb, past=past or bool(revisions))
+    ):
         revisions.append(words.pop(0))
     return revisions, words
 
@@ -140,3 +142,22 @@ def _full(repo: Repo, rev: str) -> str:
 
 def _datasets(repo: Repo) -> list[bytes]:
     return [path.removesuffix(b".datavc") for path in repo.pointer_paths()]
+
+
+def split_range(repo: Repo, words: Sequence[str]) -> list[str]:
+    """``words`` with a first one like ``A..B`` made into two; ``A...B`` begins where both have come from.
+
+    Raises:
+        UsageError: ``A`` and ``B`` have nothing in common.
+    """
+    first = words[0] if words else ""
+    left, dots, right = first.partition("..")
+    if not dots or repo.git is None or left.endswith("/") or first.startswith(".") or is_path(repo, first):
+        return list(words)
+    from datavc.operations.steps.revisions import common_origin, is_revision
+
+    together = right.startswith(".")
+    left, right = left or "HEAD", right.removeprefix(".") or "HEAD"
+    if not (is_revision(repo, left) and is_revision(repo, right)):
+        return list(words)
+    return [common_origin(repo, left, right) if together else left, right, *words[1:]]

@@ -81,8 +81,9 @@ COMMANDS = {
         Command(
             "diff",
             WORK,
-            "Show which files differ from what the pointers say",
-            "--name-only -z --null --json --exit-code --offline",
+            "Show which files differ from the pointers or between revisions",
+            "--name-only -z --null --md --json --exit-code --offline",
+            REVISIONS,
         ),
         Command(
             "checkout",

@@ -84,6 +84,12 @@ def approximate_time(git: Git, text: str) -> int:
     return int(answer.strip().partition(b"=")[2])
 
 
+def merge_base(git: Git, one: str, other: str) -> str | None:
+    """The commit from which both have come, if there is one."""
+    found = git.run("merge-base", one, other, accept=(0, 1)).decode("ascii").split()
+    return found[0] if found else None
+
+
 def is_shallow(git: Git) -> bool:
     """Whether this clone lacks a part of the history."""
     return git.run("rev-parse", "--is-shallow-repository").strip() == b"true"

@@ -1,4 +1,7 @@
-"""``diff``: the workspace against the pointers, file by file. Works from trees alone, while the data is away."""
+"""``diff``: the workspace against the pointers or a revision, or one revision against another, file by file.
+
+Works from trees alone, while the data is away.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from datavc.operations.selection import select
 from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.compare import Change, changes
 from datavc.operations.steps.examine import View, base_trees, examine
+from datavc.operations.steps.revisiondiff import Look, revision_changes
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
@@ -27,6 +31,8 @@ def diff(
     repo: Repo,
     paths: list[bytes],
     *,
+    old: str | None = None,
+    new: str | None = None,
     jobs: int = 1,
     offline: bool = False,
     progress: Progress = SILENT,
@@ -34,14 +40,18 @@ def diff(
 ) -> list[DatasetDiff]:
     """The differences of the datasets that ``paths`` name, hold or lie in; of all without paths.
 
-    Trees that are not here are fetched, unless ``offline``.
+    From the revision ``old`` to ``new``; without ``new``, to the workspace; without both, from the pointers to the
+    workspace. Trees that are not here are fetched, unless ``offline``.
 
     Raises:
-        NotFoundError: a path has nothing to do with any dataset.
+        NotFoundError: a path has nothing to do with any dataset. UsageError: there is no such revision.
         ObjectNotFound: a tree is neither in the cache nor kept beside the workspace state.
     """
     results = []
     with looking_afar(repo, offline=offline, progress=progress):
+        if old is not None:
+            look = Look(jobs, progress, rehash)
+            return [DatasetDiff(*found) for found in revision_changes(repo, paths, old, new, look).items()]
         for item in select(repo, paths):
             view = examine(
                 repo, item.dataset.path, item.dataset.pointer, jobs=jobs, progress=progress, rehash=rehash

@@ -96,7 +96,7 @@ def describe(repo: Repo, change: Change) -> str:
     path = show_path(from_here(repo.root, change.path))
     letter = _LETTERS[change.status]
     if change.status == "renamed" and change.old_path is not None:
-        return f"{letter} {show_path(from_here(repo.root, change.old_path))} -> {path}"
+        return f"{letter} {show_path(from_here(repo.root, change.old_path))} -> {path}  {human_size(change.size)}"
     if change.status == "added":
         return f"{letter} {path}  {human_size(change.size)}"
     if change.status == "removed":

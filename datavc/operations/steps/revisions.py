@@ -123,6 +123,16 @@ def read_past_pointer(repo: Repo, content: bytes, path: bytes, commit: str) -> P
     return pointer
 
 
+def common_origin(repo: Repo, one: str, other: str) -> str:
+    """The commit from which two revisions have come, by git's merge-base. Raises UsageError where there is none."""
+    from datavc.git.revisions import merge_base
+
+    found = merge_base(_git(repo), resolve_commit(repo, one)[0], resolve_commit(repo, other)[0])
+    if found is None:
+        raise UsageError(f"{one} and {other} have no commit in common", f"datavc diff {one} {other}")
+    return found
+
+
 def is_revision(repo: Repo, word: str) -> bool:
     """Whether ``word`` names a revision. Words that name two, or one that is refused, do: the caller will be told."""
     if _DIGEST.fullmatch(word):

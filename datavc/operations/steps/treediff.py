@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from datavc.formats.digest import Digest
 from datavc.formats.tree import FOLDER, KIND_NAMES, Tree
 from datavc.operations.steps.compare import Change, Row, find_renames
 from datavc.operations.steps.examine import base_trees
@@ -12,6 +13,7 @@ from datavc.operations.steps.trees import TreeSource
 from datavc.repo import Dataset, Repo
 
 Pair = tuple[bytes, Row | None, Row | None]
+Known = Mapping[Digest, TreeSource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,13 @@ class Numbers:
     renamed: int
 
 
-def dataset_changes(repo: Repo, old: Iterable[Dataset], new: Iterable[Dataset]) -> dict[bytes, list[Change]]:
+def dataset_changes(
+    repo: Repo, old: Iterable[Dataset], new: Iterable[Dataset], known: Known | None = None
+) -> dict[bytes, list[Change]]:
     """The changes from the datasets ``old`` to ``new``, by the path of the dataset that has them now (or had).
 
     A dataset that has another path, and is otherwise the same, is one change; files are found again in other datasets too.
+    ``known`` are trees of versions that are in no store.
 
     Raises:
         ObjectNotFound: a tree is missing. IntegrityError: one is damaged, or has folders without end.
@@ -40,7 +45,7 @@ def dataset_changes(repo: Repo, old: Iterable[Dataset], new: Iterable[Dataset]) 
     for path in sorted(before.keys() | after.keys()):
         if path in moved or any(path == change.old_path for change in moved.values()):
             continue
-        for pair in changed_rows(repo, before.get(path), after.get(path)):
+        for pair in changed_rows(repo, before.get(path), after.get(path), known):
             pairs.append(pair)
             owners[pair[0]] = path
     found: dict[bytes, list[Change]] = {path: [change] for path, change in moved.items()}
@@ -57,7 +62,9 @@ def count_changes(repo: Repo, old: Dataset | None, new: Dataset | None) -> Numbe
     return Numbers(words.count("added"), words.count("changed"), words.count("removed"), len(renamed))
 
 
-def changed_rows(repo: Repo, old: Dataset | None, new: Dataset | None) -> Iterator[Pair]:
+def changed_rows(
+    repo: Repo, old: Dataset | None, new: Dataset | None, known: Known | None = None
+) -> Iterator[Pair]:
     """Each path that differs, relative to the repo's root, with its row before and after. Raises as above."""
     if (
         old is not None
@@ -68,8 +75,8 @@ def changed_rows(repo: Repo, old: Dataset | None, new: Dataset | None) -> Iterat
     named = new or old
     if named is None:
         return
-    was, was_trees = _top(repo, old, named.path)
-    now, now_trees = _top(repo, new, named.path)
+    was, was_trees = _top(repo, old, named.path, known or {})
+    now, now_trees = _top(repo, new, named.path, known or {})
     pending = [(named.path, was, now)]
     while pending:
         path, was, now = pending.pop()
@@ -106,12 +113,16 @@ def _rows(path: bytes, tree: Tree | None) -> dict[bytes, Row]:
     }
 
 
-def _top(repo: Repo, dataset: Dataset | None, path: bytes) -> tuple[Row | None, TreeSource | None]:
+def _top(
+    repo: Repo, dataset: Dataset | None, path: bytes, known: Known
+) -> tuple[Row | None, TreeSource | None]:
     if dataset is None:
         return None, None
     pointer = dataset.pointer
     row = (path, KIND_NAMES.index(pointer.kind), pointer.size, pointer.digest.raw)
-    return row, base_trees(repo, (pointer.digest, pointer.kind)) if pointer.kind == "folder" else None
+    if pointer.kind != "folder":
+        return row, None
+    return row, known.get(pointer.digest) or base_trees(repo, (pointer.digest, pointer.kind))
 
 
 def _tree(trees: TreeSource | None, row: Row | None, *, alone: bool) -> Tree | None:
