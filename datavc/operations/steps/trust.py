@@ -46,7 +46,7 @@ def require_allowed(repo: Repo, remote: RemoteSettings, *, writing: bool) -> Non
         raise UsageError(
             f"datavc.toml names the folder {address} as the remote {remote.name}, "
             "and this clone has not been allowed to write there",
-            f"{hint}\nor say --yes",
+            f"{hint}\nor: datavc push --yes",
         )
     if not _knows(Path(address), repo.config.repo_id):
         raise UsageError(
