@@ -131,8 +131,7 @@ def add(
                 result.datasets.append(_add_one(repo, job, result, workers=workers, progress=progress))
         if proof is not None:
             proof.finish()
-        if result.git_add:
-            result.git_add = list(dict.fromkeys(result.git_add))
+        result.git_add = list(dict.fromkeys(result.git_add))
         if stage and repo.git is not None and result.git_add:
             from datavc.git.pointers import stage as stage_in_git
 
