@@ -174,6 +174,8 @@ class DatavcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
     ) -> Iterator[tuple[str, Any, Any]]:
         rev, inner = _split(self._strip_protocol(path))
         if rev is None:
+            if maxdepth is None and self.exists(path):
+                self._warm(path)
             yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=on_error, **kwargs)
             return
         for folder, folders, files in self._at(rev).walk(inner, maxdepth, topdown, on_error, **kwargs):
@@ -182,18 +184,10 @@ class DatavcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
                     info["name"] = _join(rev, _split(info["name"])[1])
             yield _join(rev, _split(folder)[1]), folders, files
 
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        if maxdepth is None and self.exists(path):
-            snapshot, entry = self._find(path)
-            snapshot.warm(entry.path)
-        return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+    def _warm(self, path: str) -> None:
+        """Read the trees below a folder together, before they are walked one by one, and refuse those without end."""
+        snapshot, entry = self._find(path)
+        snapshot.warm(entry.path)
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
         rev, inner = _split(self._strip_protocol(path))

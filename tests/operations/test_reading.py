@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from planting import Planter
 from projects import Project
 from remotes import add_folder, flip, packs, watch_remotes
 
@@ -20,6 +21,7 @@ from datavc.errors import (
     StorageError,
     UsageError,
 )
+from datavc.formats.tree import FILE, FOLDER
 from datavc.operations.reading import FoundEntry, Snapshot
 from datavc.operations.steps import content
 from datavc.repo import Repo
@@ -362,6 +364,33 @@ def test_an_entry_that_gives_another_size_than_its_object_has_is_refused(pushed:
 
         with pytest.raises(MalformedError, match="its entry says"):
             found.read(lying)
+
+
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_versions_without_end_are_refused_before_they_are_walked(kind: str, here: Project):
+    planter = Planter(here)
+    leaf = (
+        (b"file", FILE, 2, 1, planter.blob(b"hi"))
+        if kind == "files"
+        else (b"x", FOLDER, 0, 0, planter.tree())
+    )
+    top, size, files = planter.nested(leaf, 10)
+    planter.point("planted", top, size if kind == "files" else 0, files if kind == "files" else 0)
+    found = snapshot(here)
+
+    with pytest.raises(MalformedError, match=r"allowed|more than"):
+        found.warm(b"planted")
+
+
+def test_a_pack_that_decodes_to_much_more_than_is_wanted_is_not_held(
+    pushed: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(content, "_SPARE_BYTES", 0)
+    found = snapshot(pushed)
+
+    assert read(found, b"data/a/x.csv") == b"3,4\n"
+    kept = [path for path in (pushed.root / ".git/datavc/reading").rglob("*") if path.is_file()]
+    assert len(kept) == 3  # the file, and the trees of its folder and of the one above
 
 
 def test_an_unknown_revision_is_a_usage_error(pushed: Project):

@@ -43,6 +43,8 @@ from datavc.store.receiving import Piece, Receipt, StoredEntry, plan_pieces, raw
 _THREADS = 4
 # Trees and lists lie in packs of their own; one shorter than two requests are dear comes whole, for what is asked next.
 _WHOLE_BELOW = 512 << 10
+# Of what comes with it, so much is decoded and kept: a pack of zeros decodes to a thousand times its length.
+_SPARE_BYTES = 32 << 20
 
 
 class Part(NamedTuple):
@@ -84,6 +86,7 @@ class Content:
         self._more = iter(self._sources)
         self._opened: list[Source] = []
         self._layouts: dict[bytes, _Pieces | None] = {}
+        self._walked: set[bytes] = set()
         self._lock = threading.RLock()
         self._index = self._cache.index(version.digest)
         self._reader = ObjectReader(self._cache.backend, self._algorithm, self._index.find)
@@ -111,9 +114,15 @@ class Content:
         return [self._joined(part, found) for part in parts]
 
     def read_trees(self, path: bytes = b"") -> None:
-        """Read every tree at and below the folder ``path``: those of one level together. Raises as :meth:`read`."""
+        """Read every tree at and below the folder ``path``, those of one level together, and refuse what has no end.
+
+        Raises as :meth:`read`.
+        """
         entry = self.trees.entry_at(path, path.rpartition(b"/")[2])
-        level = {entry.digest} if entry is not None and entry.kind == FOLDER else set()
+        if entry is None or entry.kind != FOLDER or entry.digest in self._walked:
+            return
+        level = {entry.digest}
+        walked = set(level)
         for _ in range(MAX_DEPTH + 1):
             missing = level - self.trees.known_digests()
             parts = [Part(digest, None, 0, MAX_TREE_BYTES) for digest in missing]
@@ -125,8 +134,11 @@ class Content:
                 for row in entries(self.trees.tree(digest))
                 if row.kind == FOLDER
             }
+            walked |= level
             if not level:
-                return
+                break
+        self.trees.require_walkable(entry.digest)
+        self._walked |= walked
 
     # What objects consist of
 
@@ -290,7 +302,8 @@ class Content:
         wrong: dict[bytes, DigestMismatch | ObjectNotFound] = {}
         for source, planned in self._planned(pending, is_data=is_data):
             for receipt in _received(source, self._algorithm, planned):
-                pending -= self._keep(receipt.entries, found)
+                self._keep(receipt.entries, wanted, found)
+                pending -= {entry.digest for entry in receipt.entries}
                 for digest, reason in receipt.lost.items():
                     wrong[digest] = self._spoilt(digest, reason, source, receipt.piece)
                 if receipt.failure is not None:
@@ -301,18 +314,20 @@ class Content:
             raise wrong.get(digest) or self._lacking(digest)
         return found
 
-    def _keep(self, entries: list[StoredEntry], found: _Received) -> set[bytes]:
-        """Take entries that were verified; which objects they are."""
-        raw = raw_of(self._algorithm, entries)
+    def _keep(self, entries: list[StoredEntry], wanted: set[bytes], found: _Received) -> None:
+        """Take entries that were verified: those ``wanted``, and what came with them for later, as far as that is little."""
+        spare = _SPARE_BYTES
         for entry in entries:
-            content = raw[entry.digest]
-            if entry.form == LIST:
-                found.lists[entry.digest] = content
-                self._kept.put(self._list_name(entry.digest), content)
-            else:
-                found.pieces[entry.digest] = content
-                self._kept.put(self._name(entry.digest), content)
-        return set(raw)
+            digest = entry.digest
+            if digest not in wanted:
+                spare -= entry.raw_length
+                if spare < 0:
+                    continue
+            content = raw_of(self._algorithm, [entry])[digest]
+            is_list = entry.form == LIST
+            self._kept.put(self._list_name(digest) if is_list else self._name(digest), content)
+            if digest in wanted:
+                (found.lists if is_list else found.pieces)[digest] = content
 
     def _spoilt(
         self, digest: bytes, reason: str, source: Source, piece: Piece
