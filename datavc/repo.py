@@ -253,6 +253,14 @@ class Repo:
             raise MalformedError(f"{file} is the workspace state of another dataset, {show(state.path)}")
         return state
 
+    def pointer_is_newer(self, path: bytes) -> bool:
+        """Whether the pointer was written after it was recorded what the workspace is, as when git moves it."""
+        try:
+            recorded = self._state_path(path).stat().st_mtime_ns
+            return self.absolute(path + POINTER_SUFFIX).stat().st_mtime_ns >= recorded
+        except OSError:
+            return False
+
     def states(self) -> list[WorkspaceState]:
         """What is recorded of every dataset in this worktree. Raises MalformedError."""
         folder = self.private / "state"

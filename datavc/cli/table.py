@@ -173,6 +173,13 @@ COMMANDS = {
         Command(
             "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
         ),
+        Command(
+            "install",
+            GIT,
+            "Have git call datavc: data follows checkouts, datasets merge",
+            "--uninstall --hooks= --json",
+            NOTHING,
+        ),
         Command("resolve", GIT, "Settle pointers that a merge left in conflict", "--ours --theirs --json"),
         Command("git hook", GIT, "Do what one of git's hooks is for", "", NOTHING),
         Command(

@@ -5,7 +5,7 @@ The merged trees and their root are in the cache before anybody hears of the poi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,38 +56,16 @@ def merge(
         ObjectNotFound: a tree is neither here nor on a remote. IntegrityError: one is damaged.
         StorageError: the cache could not be written.
     """
-    for pointer in (base, ours, theirs):
-        if pointer is not None and pointer.digest.algorithm != repo.algorithm:
-            raise MalformedError(
-                f"a version of {show(path)} is of {pointer.digest.algorithm}, this repo's hash is {repo.algorithm}"
-            )
-    if not decisions:
-        settled = _settled(base, ours, theirs)
-        if settled is not None:
-            return Merged(settled)
-    try:
-        with looking_afar(repo, offline=False, progress=progress):
-            job = TreeMerge(
-                repo.algorithm,
-                _side(repo, path, base) if base is not None else None,
-                _side(repo, path, ours),
-                _side(repo, path, theirs),
-                decisions or {},
-                favour,
-            )
-            entry = job.run()
-    except ObjectNotFound as error:
-        raise ObjectNotFound(
-            f"{show(path)} cannot be merged: its folders must be here, or on a remote, in three versions: ours, theirs, "
-            f"and where they began (git merge-base); {error.message}",
-            f"datavc push --rev REV, in a clone that has it; then, here: datavc resolve {repo.typed(path)}",
-        ) from error
+    _check_algorithms(repo, path, (base, ours, theirs))
+    settled = _settled(base, ours, theirs) if not decisions else None
+    if settled is not None:
+        return Merged(settled)
+    job, entry = _merge_trees(repo, path, (base, ours, theirs), decisions or {}, favour, progress)
     if job.conflicts:
         inside = path + b"/"
         return Merged(
             None, [Conflict(inside + row.path if row.path else path, row.reason) for row in job.conflicts]
         )
-    assert entry is not None
     digest = Digest(repo.algorithm, entry.digest)
     parents = [
         ours.digest,
@@ -97,6 +75,45 @@ def merge(
     complete = store_merged(repo, path, entry, job.written, parents)
     version = (digest, KIND_NAMES[entry.kind], entry.size, entry.count)
     return Merged(merged_pointer(version, ours, theirs), complete=complete)
+
+
+def _check_algorithms(repo: Repo, path: bytes, pointers: Iterable[Pointer | None]) -> None:
+    for pointer in pointers:
+        if pointer is not None and pointer.digest.algorithm != repo.algorithm:
+            raise MalformedError(
+                f"a version of {show(path)} is of {pointer.digest.algorithm}, this repo's hash is {repo.algorithm}"
+            )
+
+
+def _merge_trees(
+    repo: Repo,
+    path: bytes,
+    pointers: tuple[Pointer | None, Pointer, Pointer],
+    decisions: Mapping[bytes, str],
+    favour: str | None,
+    progress: Progress,
+) -> tuple[TreeMerge, Entry]:
+    """The merge, done, and what came out, which means something only where it has no conflicts."""
+    base, ours, theirs = pointers
+    try:
+        with looking_afar(repo, offline=False, progress=progress):
+            job = TreeMerge(
+                repo.algorithm,
+                _side(repo, path, base) if base is not None else None,
+                _side(repo, path, ours),
+                _side(repo, path, theirs),
+                decisions,
+                favour,
+            )
+            entry = job.run()
+    except ObjectNotFound as error:
+        raise ObjectNotFound(
+            f"{show(path)} cannot be merged: its folders must be here, or on a remote, in three versions: ours, theirs, "
+            f"and where they began (git merge-base); {error.message}",
+            f"datavc push --rev REV, in a clone that has it; then, here: datavc resolve {repo.typed(path)}",
+        ) from error
+    assert entry is not None
+    return job, entry
 
 
 def merge_files(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from datavc.durable import storage_errors, write_durably
 from datavc.errors import ConflictError, NotFoundError, ObjectNotFound
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
+from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.state import Checkout
 from datavc.formats.tree import FOLDER, KIND_NAMES
@@ -243,8 +243,24 @@ def _note_done(repo: Repo, job: Job) -> None:
 def _becomes_mixture(job: Job) -> bool:
     """Whether a part of one version comes to lie in the rest of another."""
     view, wanted = job.view, job.wanted
-    was_here = view.scan.exists and view.base is not None
-    return wanted.parts is not None and job.target.kind == FOLDER and was_here and view.base != wanted.version
+    if wanted.parts is None or job.target.kind != FOLDER or not view.scan.exists or view.base is None:
+        return False
+    return view.base != wanted.version and not (
+        wanted.content is None and _are_all_that_is_here(view, wanted.parts)
+    )
+
+
+def _are_all_that_is_here(view: View, parts: tuple[bytes, ...]) -> bool:
+    """Whether a partial workspace has nothing but these parts: then all of it is of the pointer's version afterwards."""
+    partial = view.state.partial
+    if partial is None or not all(any(is_inside(sub, part) for part in parts) for sub in partial):
+        return False
+    full = [view.path + b"/" + part for part in parts]
+    return all(
+        kind == FOLDER or any(is_inside(folder.path + b"/" + name, part) for part in full)
+        for folder in view.scan.folders.values()
+        for name, kind in zip(folder.names, folder.kinds, strict=True)
+    )
 
 
 def _mix(repo: Repo, job: Job) -> tuple[Digest, str]:
