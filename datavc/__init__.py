@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     checkout = _here.checkout
     diff = _here.diff
     fetch = _here.fetch
+    log = _here.log
     ls = _here.ls
     open = _here.open  # noqa: A001  (as in `import datavc; datavc.open(...)`)
     path = _here.path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     read = _here.read
     status = _here.status
 
-_VERBS = ("add", "checkout", "diff", "fetch", "ls", "open", "path", "pull", "push", "read", "status")
+_VERBS = ("add", "checkout", "diff", "fetch", "log", "ls", "open", "path", "pull", "push", "read", "status")
 
 
 def __getattr__(name: str) -> object:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datavc.operations.checkout import CheckoutResult
     from datavc.operations.diff import DatasetDiff
     from datavc.operations.fetch import FetchResult
+    from datavc.operations.log import LogResult
     from datavc.operations.ls import ListedEntry
     from datavc.operations.pull import PullResult
     from datavc.operations.push import PushResult
@@ -271,15 +272,40 @@ class Repo:
             self._open(), self._absolutes(paths), remote=remote, force=force, dry_run=dry_run, jobs=jobs
         )
 
-    def diff(self, *paths: AnyPath, jobs: int = 1) -> list[DatasetDiff]:
-        """Which files of the workspace differ from what the pointers say.
+    def diff(
+        self, *paths: AnyPath, old: str | None = None, new: str | None = None, jobs: int = 1
+    ) -> list[DatasetDiff]:
+        """Which files differ: in the workspace from what the pointers say, or from the revision ``old``; or in ``new`` from it.
 
         Raises:
-            NotFoundError: a path has nothing to do with any dataset. ObjectNotFound: a tree cannot be had.
+            NotFoundError: a path has nothing to do with any dataset. UsageError: there is no such revision.
+            ObjectNotFound: a tree cannot be had.
         """
         from datavc.operations.diff import diff
 
-        return diff(self._open(), self._absolutes(paths), jobs=jobs)
+        return diff(self._open(), self._absolutes(paths), old=old, new=new, jobs=jobs)
+
+    def log(
+        self,
+        path: AnyPath | None = None,
+        *,
+        rev: str | None = None,
+        limit: int | None = None,
+        stat: bool = False,
+    ) -> LogResult:
+        """The versions of a dataset across git's history, the newest first; or those of all datasets, at most ``limit``.
+
+        From HEAD, or ``rev``, back. One dataset is followed to where it was before. ``stat`` counts the files that were
+        added, changed, removed and renamed, which reads trees.
+
+        Raises:
+            UsageError: there is no git, or no such revision. NotFoundError: no dataset was ever there.
+            ObjectNotFound: with ``stat``, a tree cannot be had.
+        """
+        from datavc.operations.log import log
+
+        absolute = None if path is None else self._absolute(path)
+        return log(self._open(), absolute, revision=rev, limit=limit, stat=stat)
 
     # How it is done
 

@@ -21,6 +21,7 @@ from datavc.operations.add import AddedDataset, AddResult
 from datavc.operations.checkout import CheckoutResult
 from datavc.operations.diff import DatasetDiff
 from datavc.operations.fetch import FetchedDataset, FetchResult
+from datavc.operations.log import LoggedVersion, LogResult
 from datavc.operations.ls import ListedEntry
 from datavc.operations.pull import PullResult
 from datavc.operations.push import PushedDataset, PushResult
@@ -38,6 +39,8 @@ RESULTS: tuple[type[Any], ...] = (
     DatasetStatus,
     DatasetDiff,
     Change,
+    LogResult,
+    LoggedVersion,
     ListedEntry,
     PushResult,
     PushedDataset,

@@ -188,6 +188,23 @@ def test_the_workspace_goes_back_to_a_revision_and_forth(two: Project):
     assert two.read("data/x.csv") == b"a\n2\n"
 
 
+def test_the_history_of_a_dataset_is_a_list(two: Project):
+    versions = datavc.log("data").versions
+
+    assert [(row.path, row.status, row.files) for row in versions] == [
+        (b"data", "changed", 2),
+        (b"data", "added", 2),
+    ]
+    assert datavc.read("data/x.csv", rev=versions[1].commit) == b"a\n1\n"
+    assert len(Repo().log(limit=1, stat=True).versions) == 1
+
+
+def test_revisions_are_compared_with_each_other_and_with_the_workspace(two: Project):
+    (between,) = datavc.diff(old="v1", new="HEAD")
+    assert [change.path for change in between.changes] == [b"data/x.csv"]
+    assert [row for row in datavc.diff("data", old="HEAD") if row.changes] == []
+
+
 def test_errors_are_those_of_datavc(two: Project):
     with pytest.raises(NotFoundError):
         datavc.read("nowhere")
