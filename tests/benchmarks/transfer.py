@@ -134,6 +134,8 @@ def _turn(
         notes.append(f"{name}, {label}: {error}")
         _say(f"    FAILED: {error}")
     shutil.rmtree(folder)
+    # What was pushed goes too, or ten tools would fill the disk; each turn has a prefix of its own.
+    shutil.rmtree(kept / (BUCKET if place.endpoint else "") / place.prefix, ignore_errors=True)
 
 
 def _start(name: str, options: argparse.Namespace) -> list[str] | None:
