@@ -275,7 +275,7 @@ class Repo:
     def diff(
         self, *paths: AnyPath, old: str | None = None, new: str | None = None, jobs: int = 1
     ) -> list[DatasetDiff]:
-        """Which files differ: in the workspace from what the pointers say, or from the revision ``old``; or in ``new`` from it.
+        """Which files differ from what the pointers, or the revision ``old``, say: those of the workspace, or of ``new``.
 
         Raises:
             NotFoundError: a path has nothing to do with any dataset. UsageError: there is no such revision.

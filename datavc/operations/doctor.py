@@ -40,7 +40,10 @@ def doctor(folder: Path, *, offline: bool = False) -> list[Finding]:
         return [*found, failed("repository", error)]
     git = repo.git
     if git is not None:
+        from datavc.operations.steps.checkhooks import check_hooks
+
         found += _safely("git", lambda: check_git(repo, git))
+        found += _safely("hooks", lambda: check_hooks(git))
     found += _safely("datasets", lambda: check_datasets(repo))
     found += _safely("locks", lambda: _check_lock(repo))
     from datavc.operations.steps.checkstores import check_cache, check_remotes

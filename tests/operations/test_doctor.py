@@ -74,9 +74,10 @@ def test_where_nothing_is_wrong_the_exit_code_is_0_and_every_area_is_named(sound
         "links",
         "clock",
         "locks",
+        "hooks",
         "remotes",
     }
-    assert {finding["state"] for finding in found} == {"ok"}
+    assert {finding["state"] for finding in found if finding["area"] != "hooks"} == {"ok"}
     assert sound.git("status", "--porcelain") == ""
 
 
@@ -286,6 +287,27 @@ def test_what_is_needed_is_what_the_package_declares():
         found[name] = (oldest, before)
 
     assert found == doctor.NEEDED | dict([doctor._ZSTD])
+
+
+def test_hooks_and_drivers_are_noted_and_those_of_another_datavc_are_a_problem(sound: Project):
+    notes = [finding for finding in findings(sound, code=0) if finding["state"] == "note"]
+    assert {finding["command"] for finding in notes if finding["area"] == "hooks"} == {"datavc install"}
+    sound.run("install")
+    assert problems(sound) == []
+    assert "post-checkout" in str([row for row in findings(sound) if row["area"] == "hooks"])
+    sound.git("config", "merge.datavc.driver", "/elsewhere/python -P -m datavc git merge %O %A %B %L %P")
+    hooks = sound.root / ".git" / "hooks"
+    (hooks / "pre-push").write_text((hooks / "pre-push").read_text().replace("python", "nothon"))
+    (hooks / "pre-commit").chmod(0o644)
+
+    assert [problem["message"].partition(",")[0] for problem in problems(sound)] == [
+        "git's drivers for pointers call another datavc than this one",
+        "git does not run the hook pre-commit",
+        "the hook pre-push calls another datavc than this one",
+    ]
+    for problem in problems(sound):
+        mend(sound, problem)
+    assert problems(sound) == []
 
 
 def test_a_command_at_work_is_noted(sound: Project):
