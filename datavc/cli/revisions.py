@@ -88,7 +88,7 @@ def _is_in_dataset(repo: Repo, word: str) -> bool:
 
 
 def past_path(repo: Repo, word: str, verb: str) -> tuple[Revision | None, bytes]:
-    """What ``word`` names: a path of the workspace (None and the path), or ``REV:PATH``; the path is absolute.
+    """What ``word`` names: a path of the workspace (None and the path), ``REV:PATH``, or all of REV; the path is absolute.
 
     After REV a path is seen from the root of the repository, as in git; one that begins with ``./`` from here.
 
@@ -100,7 +100,9 @@ def past_path(repo: Repo, word: str, verb: str) -> tuple[Revision | None, bytes]
     session = current()
     halves = split_word(word)
     if halves is None:
-        return None, session.absolute(word)
+        if is_path(repo, word) or not is_revision(repo, word):
+            return None, session.absolute(word)
+        halves = word, ""
     rev, inner = halves
     if is_path(repo, word):
         if is_revision(repo, rev):

@@ -86,6 +86,12 @@ COMMANDS = {
             REVISIONS,
         ),
         Command(
+            "tag",
+            WORK,
+            "Name versions of datasets, or list their names",
+            "-m= --message= -f --force --json",
+        ),
+        Command(
             "checkout",
             WORK,
             "Make the workspace what the pointers, or a revision, say",
@@ -153,6 +159,12 @@ COMMANDS = {
         ),
         Command(
             "ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --offline --json"
+        ),
+        Command(
+            "show",
+            LOOK,
+            "Tell what is known of a dataset, or of one file in it",
+            "--offline --json",
         ),
         Command(
             "du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --offline --json"

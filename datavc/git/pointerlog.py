@@ -179,3 +179,21 @@ def _change(row: bytes, path: bytes) -> PointerChange:
 
 def _is_pointer(path: bytes) -> bool:
     return path.endswith(b".datavc") and path.rpartition(b"/")[2] != b".datavc"
+
+
+def blobs_at(git: Git, places: Iterable[tuple[str, bytes]]) -> list[bytes | None]:
+    """The bytes of the file at a path of a commit, for each such pair; None where there is none."""
+    asked = [commit.encode("ascii") + b":" + path for commit, path in places]
+    # A name with a newline would be two questions: what cannot be asked is not there.
+    plain = [name for name in asked if b"\n" not in name]
+    if not plain:
+        return [None] * len(asked)
+    listed = git.run("cat-file", "--batch-check", input=b"".join(name + b"\n" for name in plain))
+    rows = dict(zip(plain, listed.split(b"\n"), strict=False))
+    names = {
+        name: row.split(b" ")[0].decode("ascii")
+        for name, row in rows.items()
+        if row.split(b" ")[1:2] == [b"blob"]
+    }
+    contents = read_blobs(git, names.values())
+    return [contents.get(names.get(name, "")) for name in asked]

@@ -11,7 +11,7 @@ from datavc.formats.tree import FOLDER
 from datavc.operations.listing import find_digest, find_entry
 from datavc.operations.steps.afar import looking_afar, obtain_file
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import Dataset, Repo
 
 
 def cat(
@@ -20,12 +20,14 @@ def cat(
     out: BinaryIO,
     *,
     digest: str | None = None,
+    among: list[Dataset] | None = None,
     offline: bool = False,
     progress: Progress = SILENT,
 ) -> None:
     """Write what the pointer has at the absolute ``path`` to ``out``; each piece is verified before it is written.
 
-    What is not here is fetched, the one file alone, unless ``offline``.
+    ``among`` are the datasets of a revision that stand in place of the workspace's. What is not here is
+    fetched, the one file alone, unless ``offline``.
 
     Raises:
         NotFoundError: there is no such path. UsageError: it is a folder.
@@ -38,7 +40,7 @@ def cat(
             version = Digest(repo.algorithm, trees.top)
         else:
             assert path is not None
-            dataset, _, inner, entry = find_entry(repo, path)
+            dataset, _, inner, entry = find_entry(repo, path, among)
             version = dataset.digest
     if entry.kind == FOLDER:
         shown = show(repo.relative(path)) if path is not None else str(digest)

@@ -10,7 +10,7 @@ from datavc.operations.listing import datasets_in, find_entry
 from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import Dataset, Repo
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +27,31 @@ def du(
     paths: list[bytes],
     *,
     depth: int = 0,
+    among: list[Dataset] | None = None,
     offline: bool = False,
     progress: Progress = SILENT,
 ) -> list[Usage]:
     """The datasets (or folders in them) that ``paths`` name or hold, and the folders in them ``depth`` levels deep.
 
-    Trees that are not here are fetched, unless ``offline``.
+    ``among`` are the datasets of a revision that stand in place of the workspace's. Trees that are not here are
+    fetched, unless ``offline``.
 
     Raises:
         NotFoundError: nothing has that path. ObjectNotFound: a tree is missing.
     """
     with looking_afar(repo, offline=offline, progress=progress):
-        return _add_up(repo, paths, depth)
+        return _add_up(repo, paths, depth, among)
 
 
-def _add_up(repo: Repo, paths: list[bytes], depth: int) -> list[Usage]:
+def _add_up(repo: Repo, paths: list[bytes], depth: int, among: list[Dataset] | None) -> list[Usage]:
     rows: list[Usage] = []
     for path in paths or [repo.root_bytes]:
-        inside = datasets_in(repo, path)
+        inside = datasets_in(repo, path, among)
         if inside and not depth:
             rows += [Usage(found.path, found.pointer.size, found.pointer.files) for found in inside]
             continue
         for place in [repo.root_bytes + b"/" + found.path for found in inside] or ([path] if paths else []):
-            _, trees, _, entry = find_entry(repo, place)
+            _, trees, _, entry = find_entry(repo, place, among)
             rows += _usage(trees, repo.relative(place), entry, depth)
     return rows
 

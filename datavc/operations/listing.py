@@ -12,16 +12,21 @@ from datavc.operations.steps.versions import find_version, is_digest
 from datavc.repo import Dataset, Repo
 
 
-def find_entry(repo: Repo, path: bytes) -> tuple[Dataset, TreeSource, bytes, Entry]:
+def find_entry(
+    repo: Repo, path: bytes, among: list[Dataset] | None = None
+) -> tuple[Dataset, TreeSource, bytes, Entry]:
     """The dataset that the absolute ``path`` is or lies in, its trees, the path inside it, and the entry there.
+
+    ``among`` are the datasets of a revision; without it, those of the workspace.
 
     Raises:
         NotFoundError: no dataset has that path. ObjectNotFound: a tree is missing.
     """
     relative = repo.relative(path)
-    dataset = repo.owner(relative, repo.datasets())
+    dataset = repo.owner(relative, repo.datasets() if among is None else among)
     if dataset is None:
-        raise NotFoundError(f"{show(relative)} is in no dataset", "datavc ls")
+        where, hint = ("", "datavc ls") if among is None else (" at that revision", "datavc ls REV:")
+        raise NotFoundError(f"{show(relative) or 'the whole repository'} is in no dataset{where}", hint)
     trees = base_trees(repo, (dataset.digest, dataset.pointer.kind))
     inner = relative[len(dataset.path) + 1 :]
     entry = trees.entry_at(inner, relative.rpartition(b"/")[2])
@@ -50,7 +55,11 @@ def find_digest(repo: Repo, text: str) -> tuple[TreeSource, Entry]:
     return trees, entry._replace(size=root.size)
 
 
-def datasets_in(repo: Repo, path: bytes) -> list[Dataset]:
-    """The datasets at or below the absolute ``path``."""
+def datasets_in(repo: Repo, path: bytes, among: list[Dataset] | None = None) -> list[Dataset]:
+    """The datasets at or below the absolute ``path``; ``among`` as in :func:`find_entry`."""
     relative = repo.relative(path)
-    return [dataset for dataset in repo.datasets() if is_inside(dataset.path, relative)]
+    return [
+        dataset
+        for dataset in (repo.datasets() if among is None else among)
+        if is_inside(dataset.path, relative)
+    ]

@@ -11,7 +11,7 @@ from datavc.operations.listing import datasets_in, find_digest, find_entry
 from datavc.operations.steps.afar import looking_afar
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import Dataset, Repo
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,26 @@ def ls(
     path: bytes | None = None,
     *,
     digest: str | None = None,
+    among: list[Dataset] | None = None,
     recursive: bool = False,
     offline: bool = False,
     progress: Progress = SILENT,
 ) -> list[ListedEntry]:
     """The entries of a folder of a dataset, the one entry that is a file, or the datasets in a folder of the repo.
 
-    Trees that are not here are fetched, unless ``offline``.
+    ``among`` are the datasets of a revision that is listed in place of the workspace. Trees that are not here are
+    fetched, unless ``offline``.
 
     Raises:
         NotFoundError: nothing has that path. ObjectNotFound: a tree is missing.
     """
     with looking_afar(repo, offline=offline, progress=progress):
-        return _list(repo, path, digest, recursive)
+        return _list(repo, path, digest, among, recursive)
 
 
-def _list(repo: Repo, path: bytes | None, digest: str | None, recursive: bool) -> list[ListedEntry]:
+def _list(
+    repo: Repo, path: bytes | None, digest: str | None, among: list[Dataset] | None, recursive: bool
+) -> list[ListedEntry]:
     if digest is not None:
         trees, entry = find_digest(repo, digest)
         return (
@@ -53,7 +57,7 @@ def _list(repo: Repo, path: bytes | None, digest: str | None, recursive: bool) -
             if entry.kind == FOLDER
             else [_row(repo, entry.name, entry)]
         )
-    inside = datasets_in(repo, repo.root_bytes if path is None else path)
+    inside = datasets_in(repo, repo.root_bytes if path is None else path, among)
     if inside and (path is None or repo.relative(path) != inside[0].path):
         return [
             ListedEntry(
@@ -61,9 +65,9 @@ def _list(repo: Repo, path: bytes | None, digest: str | None, recursive: bool) -
             )
             for found in inside
         ]
-    if path is None:
+    if path is None or path == repo.root_bytes:
         return []
-    _, trees, _, entry = find_entry(repo, path)
+    _, trees, _, entry = find_entry(repo, path, among)
     relative = repo.relative(path)
     return (
         _rows(repo, trees, relative, entry, recursive)

@@ -95,7 +95,7 @@ def test_verbose_status_lists_paths_as_seen_from_here(changed: Project):
         "  M ../a.txt  1 B -> 5 B",
         "  D ../c d  1 B",
         "  A ../new  1 B",
-        "  R b.txt -> moved.txt",
+        "  R b.txt -> moved.txt  2.0 KiB",
     ]
 
 
@@ -118,7 +118,7 @@ def test_diff_lists_what_changed(changed: Project):
         "M data/a.txt  1 B -> 5 B",
         "D data/c d  1 B",
         "A data/new  1 B",
-        "R data/sub/b.txt -> data/sub/moved.txt",
+        "R data/sub/b.txt -> data/sub/moved.txt  2.0 KiB",
     ]
     assert err == []
 

@@ -80,16 +80,16 @@ def diff(
     elif markdown:
         _print_markdown(changes)
     else:
-        _print(repo, changes, name_only=name_only)
+        _print(repo, changes, name_only=name_only, summary=bool(revisions) and not name_only)
     return 1 if exit_code and changes else None
 
 
-def _print(repo: Repo, changes: list[Change], *, name_only: bool) -> None:
+def _print(repo: Repo, changes: list[Change], *, name_only: bool, summary: bool) -> None:
     from datavc.cli.commands.status import describe
 
     for change in changes:
         print(show_path(from_here(repo.root, change.path)) if name_only else describe(repo, change))
-    if changes and not name_only:
+    if changes and summary:
         talk(_summary(changes))
 
 

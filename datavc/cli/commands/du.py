@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datavc.cli.options import Json, Offline, Paths
+from datavc.cli.options import Json, Offline
 from datavc.cli.render import print_json, print_table, show_path
+from datavc.cli.revisions import past_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
+if TYPE_CHECKING:
+    from datavc.operations.steps.revisions import Revision
+
+_Named = tuple["Revision | None", bytes]
+
 
 def du(
-    paths: Paths = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[[REV:]PATH]...",
+            show_default=False,
+            help="Datasets or folders in them, now or in a revision",
+        ),
+    ] = None,
     depth: Annotated[int, typer.Option("-d", "--depth", min=0, help="Folders this many levels deep too")] = 0,
     offline: Offline = False,
     json: Json = False,
@@ -25,6 +39,7 @@ def du(
     Examples:
       datavc du
       datavc du -d 1 data/train
+      datavc du v1.0: HEAD:
 
     Exit codes: 0 done, 1 no such path, 10 no repository.
     """
@@ -32,16 +47,23 @@ def du(
     from datavc.repo import Repo
 
     session = current()
-    rows = add_up(
-        Repo.find(session.folder),
-        session.absolutes(paths),
-        depth=depth,
-        offline=offline,
-        progress=session.progress,
-    )
+    repo = Repo.find(session.folder)
+    rows = []
+    for revision, places in _grouped([past_path(repo, path, "du") for path in paths or ()]):
+        among = revision.datasets if revision is not None else None
+        rows += add_up(repo, places, depth=depth, among=among, offline=offline, progress=session.progress)
     if json:
         print_json(rows)
     else:
         print_table(
             [[human_size(row.size), f"{row.files:,}", show_path(row.path)] for row in rows], right=(0, 1)
         )
+
+
+def _grouped(named: list[_Named]) -> Iterator[tuple[Revision | None, list[bytes]]]:
+    """Paths of the workspace together, each of a revision alone, in the order in which they were typed."""
+    if all(revision is None for revision, _ in named):
+        yield None, [path for _, path in named]
+        return
+    for revision, path in named:
+        yield revision, [path]

@@ -8,13 +8,17 @@ import typer
 
 from datavc.cli.options import Json, Offline
 from datavc.cli.render import print_json, print_table, show_path
+from datavc.cli.revisions import past_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
 
 def ls(
     path: Annotated[
-        str | None, typer.Argument(metavar="[PATH]", show_default=False, help="A dataset or a path in it")
+        str | None,
+        typer.Argument(
+            metavar="[[REV:]PATH]", show_default=False, help="A dataset or a path in it, now or in a revision"
+        ),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Folders too, all the way down")
@@ -32,6 +36,8 @@ def ls(
       datavc ls
       datavc ls -l data/train
       datavc ls -r data/train/cats
+      datavc ls HEAD~3:
+      datavc ls -l v1.0:data/train
 
     Exit codes: 0 done, 1 no such path, 10 no repository.
     """
@@ -42,9 +48,15 @@ def ls(
     session = current()
     repo = Repo.find(session.folder)
     digest = path if path is not None and is_digest(path) else None
-    place = session.absolute(path) if path is not None and digest is None else None
+    revision, place = past_path(repo, path, "ls") if path is not None and digest is None else (None, None)
     rows = list_entries(
-        repo, place, digest=digest, recursive=recursive, offline=offline, progress=session.progress
+        repo,
+        place,
+        digest=digest,
+        among=revision.datasets if revision is not None else None,
+        recursive=recursive,
+        offline=offline,
+        progress=session.progress,
     )
     if json:
         print_json(rows)
