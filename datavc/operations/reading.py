@@ -5,85 +5,31 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
-from datavc.errors import (
-    DigestMismatch,
-    NotFoundError,
-    ObjectNotFound,
-    StorageError,
-    StoredFileNotFound,
-    UsageError,
-)
+from datavc.errors import NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.operations.steps.chosen import WORKSPACE, Version, chosen_versions
-from datavc.operations.steps.content import Content, Part
+from datavc.operations.steps.content import Content
+from datavc.operations.steps.contents import Contents
+from datavc.operations.steps.pieces import Part
 from datavc.operations.steps.revisions import resolve_revision
-from datavc.operations.steps.sources import Remotes
 from datavc.operations.steps.trees import entries
-from datavc.progress import SILENT
 from datavc.repo import Repo
-from datavc.store.piececache import PieceCache
 
 DEFAULT_DISK_BYTES = 1 << 30
-_MEMORY_BYTES = 64 << 20
 # Whoever reads on and on gets as much ahead as he has read so far, at most so much: one request for each.
 _LONGEST_AHEAD = 8 << 20
+# What is no longer is kept as one piece.
+SMALL_BYTES = 1 << 20
 # More would be asked for, and transferred, by readers that skip about.
 BUFFER_BYTES = 16 << 10
 _MOST_SYMLINKS = 40
 _LONGEST_TARGET = 4096
-
-T = TypeVar("T")
-
-
-class Contents:
-    """The contents of the versions of ``repo``, opened when they are needed. Safe in threads."""
-
-    def __init__(self, repo: Repo, remote: str | None, disk_bytes: int) -> None:
-        self._repo = repo
-        self._remote = remote
-        folder = repo.shared / "reading"
-        self._pieces = PieceCache(folder, disk_bytes=disk_bytes, memory_bytes=_MEMORY_BYTES)
-        self._opened: dict[Digest, Content] = {}
-        self._lock = threading.Lock()
-        self.remotes: Remotes | None = None
-
-    def work(self, version: Version, work: Callable[[Content], T]) -> T:
-        """Do ``work`` with the content of a version. After a failure all is opened anew: what failed may work next time."""
-        for is_last in (False, True):
-            try:
-                return work(self._content(version))
-            except StoredFileNotFound:
-                # The cache lost something since it was looked at, to eviction or to another command.
-                self.forget()
-                if is_last:
-                    raise
-            except (StorageError, ObjectNotFound, DigestMismatch):
-                self.forget()
-                raise
-        raise AssertionError
-
-    def _content(self, version: Version) -> Content:
-        with self._lock:
-            content = self._opened.get(version.digest)
-            if content is None:
-                if self.remotes is None:
-                    self.remotes = Remotes(self._repo, self._remote, SILENT)
-                content = Content(self._repo, version, self.remotes, self._pieces)
-                self._opened[version.digest] = content
-            return content
-
-    def forget(self) -> None:
-        """Open remotes and indexes anew when something is read next."""
-        with self._lock:
-            self.remotes = None
-            self._opened = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +71,8 @@ class Snapshot:
         self.rev = rev
         self._contents = Contents(repo, remote, disk_bytes)
         self._versions: dict[bytes, Version] | None = None
+        # The folder, the position in it, and how many before it were read in this order.
+        self._last_read: tuple[bytes, int, int] = (b"", -1, 0)
         self._lock = threading.Lock()
 
     def at(self, rev: str | None) -> Snapshot:
@@ -242,7 +190,37 @@ class Snapshot:
             UsageError: it is a folder. ObjectNotFound: neither the cache nor a remote has its bytes.
             DigestMismatch, MalformedError: what they have is not it. StorageError: a remote failed.
         """
-        return self.read_many([(entry, start, stop)])[0]
+        next_ones = self._next_ones(entry) if start == 0 and (stop is None or stop >= entry.size) else []
+        return self.read_many([(entry, start, stop), *((row, 0, None) for row in next_ones)])[0]
+
+    def _next_ones(self, entry: FoundEntry) -> list[FoundEntry]:
+        """The files behind a small one which is far away, as many as were read in their order so far: they come with it."""
+        version = entry.version
+        if version is None or entry.size > SMALL_BYTES or entry.path == version.path:
+            return []
+        folder, _, name = entry.path.rpartition(b"/")
+
+        def look(content: Content) -> list[FoundEntry]:
+            tree = content.trees.folder(folder, version.path)
+            position = tree.find(name) if tree is not None else None
+            if tree is None or position is None:
+                return []
+            last_folder, last, run = self._last_read
+            is_next = position == last + 1 if folder == last_folder else not position
+            run = run + 1 if is_next else 0
+            self._last_read = folder, position, run
+            if not run or entry.digest is None or content.is_here(entry.digest.raw):
+                return []
+            found, size = [], 0
+            for number in range(position + 1, min(position + 1 + run, len(tree.names))):
+                row = tree.entry(number)
+                size += row.size
+                if row.kind == FOLDER or row.size > SMALL_BYTES or size > _LONGEST_AHEAD:
+                    break
+                found.append(_found(version, folder + b"/" + row.name, row))
+            return found
+
+        return self._contents.work(version, look)
 
     def read_many(self, wanted: Sequence[tuple[FoundEntry, int, int | None]]) -> list[bytes]:
         """As :meth:`read`, of many files and ranges, which come together in few requests."""
@@ -324,7 +302,10 @@ class RangedFile(io.RawIOBase):
 
     def readall(self) -> bytes:
         """All that follows, together."""
-        content = self._snapshot.read(self._entry, self._at)
+        if self._buffer_at == 0 and len(self._buffer) == self._entry.size:
+            content = self._buffer[self._at :]
+        else:
+            content = self._snapshot.read(self._entry, self._at)
         self._at += len(content)
         return content
 
@@ -333,6 +314,9 @@ class RangedFile(io.RawIOBase):
         if start >= stop:
             return b""
         offset = start - self._buffer_at
+        if self._entry.size <= SMALL_BYTES and not self._buffer:
+            # One piece: a part of it would come as a whole, too.
+            self._buffer, self._buffer_at, offset = self._snapshot.read(self._entry), 0, start
         if not 0 <= offset < len(self._buffer):
             if start != self._buffer_at + len(self._buffer):
                 self._run_from = start

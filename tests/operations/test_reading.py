@@ -204,6 +204,32 @@ def test_many_files_come_together(pushed: Project, tmp_path: Path, monkeypatch: 
     assert len(asked) <= 6
 
 
+def test_small_files_that_are_read_in_order_come_together_and_others_alone(
+    pushed: Project, monkeypatch: pytest.MonkeyPatch
+):
+    names = [f"many/{folder}/{number:03}" for folder in "ab" for number in range(100)]
+    pushed.write({name: name * 10 for name in names})
+    pushed.run("add", "many")
+    pushed.run("push", "--yes", "many")
+    shutil.rmtree(pushed.root / CACHE)
+    asked = counted(monkeypatch)
+    found = snapshot(pushed, disk_bytes=0)
+    found.find(b"many/a/000")
+    before = len(asked)
+
+    for name in names:
+        with found.open(found.find(name.encode())) as file:
+            assert file.read() == name.encode() * 10
+    assert len(asked) - before <= 12
+
+    other = snapshot(pushed, disk_bytes=0)
+    other.find(b"many/a/000")
+    start = transferred(other)
+    for number in (50, 10, 90, 30):
+        other.read(other.find(b"many/a/%03d" % number))
+    assert transferred(other) - start <= 4 * 110
+
+
 def test_all_trees_come_level_by_level(here: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(content, "_WHOLE_BELOW", 0)
     here.write({f"wide/{number:03}/{number:03}/file": str(number) for number in range(200)})

@@ -7,7 +7,6 @@ object that is asked for whole is verified as a whole, too.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -30,6 +29,7 @@ from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER, MAX_DEPTH
 from datavc.operations.steps.blobs import TrustedBlobs
 from datavc.operations.steps.chosen import Version
+from datavc.operations.steps.pieces import Part, Pieces, span_of
 from datavc.operations.steps.sources import Remotes, Source, Sources
 from datavc.operations.steps.trees import MAX_TREE_BYTES, TreeSource, entries
 from datavc.parallel import map_ahead
@@ -45,22 +45,6 @@ _THREADS = 4
 _WHOLE_BELOW = 512 << 10
 # Of what comes with it, so much is decoded and kept: a pack of zeros decodes to a thousand times its length.
 _SPARE_BYTES = 32 << 20
-
-
-class Part(NamedTuple):
-    """Bytes ``start`` to ``stop`` of the object ``digest`` of ``size`` bytes (None: all of it, however long it is)."""
-
-    digest: bytes
-    size: int | None
-    start: int
-    stop: int
-
-
-class _Pieces(NamedTuple):
-    """What an object consists of, and where each piece begins; behind a chunk list, the last of ``starts`` is its length."""
-
-    digests: list[bytes]
-    starts: list[int]
 
 
 class _Received(NamedTuple):
@@ -85,7 +69,7 @@ class Content:
         self._sources = Sources(remotes, version.digest, whole=False)
         self._more = iter(self._sources)
         self._opened: list[Source] = []
-        self._layouts: dict[bytes, _Pieces | None] = {}
+        self._layouts: dict[bytes, Pieces | None] = {}
         self._walked: set[bytes] = set()
         self._lock = threading.RLock()
         self._index = self._cache.index(version.digest)
@@ -109,9 +93,15 @@ class Content:
             if pieces is not None:
                 if len(pieces.digests) > 1:
                     self._require_size(part, pieces.starts[-1])
-                wanted |= dict.fromkeys(pieces.digests[_span(part, pieces)])
+                wanted |= dict.fromkeys(pieces.digests[span_of(part, pieces)])
         found = self._pieces(wanted, is_data=any(part.size is not None for part in parts))
         return [self._joined(part, found) for part in parts]
+
+    def is_here(self, digest: bytes) -> bool:
+        """Whether an object, which is one piece, is on this machine."""
+        if digest in self._layouts and self._layouts[digest] is None:
+            return True
+        return self._index.find(digest) is not None or self._kept.get(self._name(digest)) is not None
 
     def read_trees(self, path: bytes = b"") -> None:
         """Read every tree at and below the folder ``path``, those of one level together, and refuse what has no end.
@@ -181,9 +171,9 @@ class Content:
 
     def _take_layout(self, digest: bytes, listed: ChunkList | None) -> None:
         if listed is None:
-            self._layouts[digest] = _Pieces([digest], [0])
+            self._layouts[digest] = Pieces([digest], [0])
         else:
-            self._layouts[digest] = _Pieces(listed.digests, list(accumulate(listed.lengths, initial=0)))
+            self._layouts[digest] = Pieces(listed.digests, list(accumulate(listed.lengths, initial=0)))
 
     def _listed_afar(self, digests: set[bytes]) -> dict[bytes, bytes]:
         """The chunk lists, encoded, of those of the objects that remotes keep as lists."""
@@ -207,7 +197,7 @@ class Content:
         pieces = self._layouts[part.digest]
         if pieces is None:
             return self._blobs.read(part.digest, part.start, part.stop)
-        span = _span(part, pieces)
+        span = span_of(part, pieces)
         digests = pieces.digests[span]
         if len(pieces.digests) == 1:
             content = found[part.digest]
@@ -372,14 +362,6 @@ class _Trees(TreeSource):
 
     def _encoded(self, digest: bytes) -> bytes:
         return self._content.whole(digest, MAX_TREE_BYTES)
-
-
-def _span(part: Part, pieces: _Pieces) -> slice:
-    """Which pieces of its object a part lies in."""
-    if len(pieces.digests) == 1:
-        return slice(0, 1)
-    first = max(bisect_right(pieces.starts, part.start) - 1, 0)
-    return slice(first, max(bisect_left(pieces.starts, part.stop), first))
 
 
 def _received(source: Source, algorithm: str, planned: list[Piece]) -> Iterator[Receipt]:
