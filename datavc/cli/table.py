@@ -194,6 +194,7 @@ COMMANDS = {
         ),
         Command("resolve", GIT, "Settle pointers that a merge left in conflict", "--ours --theirs --json"),
         Command("git hook", GIT, "Do what one of git's hooks is for", "", NOTHING),
+        Command("git diff", GIT, "Compare two pointers file by file, as git's diff driver", "", NOTHING),
         Command(
             "git merge", GIT, "Merge two pointers file by file, as git's merge driver", "--virtual", NOTHING
         ),

@@ -21,6 +21,7 @@ def driver_settings(python: str) -> dict[str, str]:
         "merge.datavc.recursive": _VIRTUAL,
         f"merge.{_VIRTUAL}.name": "datavc: a common origin out of several",
         f"merge.{_VIRTUAL}.driver": f"{merge} --virtual %O %A %B %L %P",
+        "diff.datavc.command": f"{call} diff",
     }
 
 

@@ -47,7 +47,7 @@ def follow(
         except DatavcError as error:
             rows.append(Followed(path, None, error.message, _hint(repo, path, error)))
     for path, content in gone.items():
-        row = _drop(repo, path, content, jobs=jobs, progress=progress)
+        row = drop_again(repo, path, content, jobs=jobs, progress=progress)
         if row is not None:
             rows.append(row)
     return rows
@@ -106,8 +106,13 @@ def _check_out(repo: Repo, path: bytes, *, jobs: int, progress: Progress) -> Che
     return checkout(repo, names, jobs=jobs, progress=progress).datasets[0]
 
 
-def _drop(repo: Repo, path: bytes, content: bytes, *, jobs: int, progress: Progress) -> Followed | None:
-    """Take a dataset away that the commit has no more; None where it is not in the workspace, or git's own now."""
+def drop_again(
+    repo: Repo, path: bytes, content: bytes, *, jobs: int = 1, progress: Progress = SILENT
+) -> Followed | None:
+    """Take a dataset away whose pointer is gone; None where it is not in the workspace, or git's own now.
+
+    ``content`` is what its pointer was. What is unsaved stays, and what fails is in the result.
+    """
     assert repo.git is not None
     from datavc.git.pointers import tracked_below
     from datavc.operations.steps.dropping import carry_out_drop, plan_drop
@@ -122,7 +127,7 @@ def _drop(repo: Repo, path: bytes, content: bytes, *, jobs: int, progress: Progr
         with repo.lock("checkout"), deliver_workers(jobs) as workers:
             drop = plan_drop(repo, dataset, workers, progress)
             if drop.unsaved:
-                return Followed(path, None, "it is no dataset of this commit, and has unsaved changes")
+                return Followed(path, None, "it is no dataset any more, and has unsaved changes")
             done = carry_out_drop(repo, drop, dry_run=False, workers=workers, progress=progress)
         return Followed(path, done)
     except DatavcError as error:

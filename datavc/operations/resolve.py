@@ -6,6 +6,7 @@ anywhere, the stages are still there, and the same command finishes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from datavc.formats.decisions import Decisions, decode_decisions, encode_decisio
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, format_pointer, parse_pointer
 from datavc.formats.pointerconflict import conflict_sides
+from datavc.operations.follow import Followed, check_out_again, drop_again
 from datavc.operations.merge import Merged, merge
 from datavc.operations.steps.treemerge import OURS, Conflict
 from datavc.progress import SILENT, Progress
@@ -28,7 +30,8 @@ from datavc.repo import POINTER_SUFFIX, Repo
 class Resolved:
     """One dataset: its ``pointer`` where it is settled (None where it was ``removed``), or the ``conflicts`` that are left.
 
-    ``complete`` is false where some of its bytes are not in the cache.
+    ``complete`` is false where some of its bytes are not in the cache. ``followed`` says what became of the data, None where
+    it was not in the workspace.
     """
 
     path: bytes
@@ -36,6 +39,7 @@ class Resolved:
     removed: bool = False
     conflicts: list[Conflict] = field(default_factory=list)
     complete: bool = True
+    followed: Followed | None = None
 
 
 @dataclass(slots=True)
@@ -50,12 +54,18 @@ class _Unsettled:
 
 
 def resolve(
-    repo: Repo, paths: list[bytes], *, side: str | None = None, progress: Progress = SILENT
+    repo: Repo,
+    paths: list[bytes],
+    *,
+    side: str | None = None,
+    jobs: int = 1,
+    progress: Progress = SILENT,
 ) -> list[Resolved]:
     """Settle the conflicts of the datasets that absolute ``paths`` name or hold; all of them without paths.
 
     ``side`` (``ours``, ``theirs``) takes that version as it is; of a path inside a dataset, it decides that path, which is
-    remembered. Without, both versions are merged as far as they can be. What is settled is staged in git.
+    remembered. Without, both versions are merged as far as they can be. What is settled is staged in git, and checked out
+    unless that would overwrite unsaved work, or bytes are missing.
 
     Raises:
         UsageError: a path in a dataset and no side. NotFoundError: a path has no conflict.
@@ -65,7 +75,20 @@ def resolve(
     with repo.lock("resolve"):
         found = {item.path: item for item in _unsettled(repo)}
         chosen = _chosen(repo, found, paths)
-        return [_resolve(repo, found[path], parts, side, progress) for path, parts in chosen.items()]
+        rows = [_resolve(repo, found[path], parts, side, progress) for path, parts in chosen.items()]
+    for row in rows:
+        row.followed = _follow(repo, found[row.path], row, jobs=jobs, progress=progress)
+    return rows
+
+
+def _follow(repo: Repo, item: _Unsettled, row: Resolved, *, jobs: int, progress: Progress) -> Followed | None:
+    if row.removed:
+        content = item.ours or item.theirs
+        return drop_again(repo, item.path, content, jobs=jobs, progress=progress) if content else None
+    is_here = item.ours is None or os.path.lexists(repo.absolute(item.path))
+    if row.pointer is None or not is_here:
+        return None
+    return check_out_again(repo, item.path, jobs=jobs, progress=progress)
 
 
 def _unsettled(repo: Repo) -> Iterator[_Unsettled]:

@@ -79,7 +79,7 @@ def test_unsaved_work_is_never_overwritten_and_git_never_fails(two: Project):
     assert contents(two, "more") == {"z": "unsaved"}
     assert "data is left as it is: unsaved changes would be lost: data/x" in ended.err
     assert "next: datavc add data records them" in ended.err
-    assert "more is left as it is: it is no dataset of this commit, and has unsaved changes" in ended.err
+    assert "more is left as it is: it is no dataset any more, and has unsaved changes" in ended.err
 
 
 def test_a_part_that_was_chosen_stays_alone_until_the_pointer_moves(two: Project):

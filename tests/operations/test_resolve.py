@@ -59,10 +59,10 @@ def test_without_the_driver_resolve_merges_what_git_could_not(conflict: Callable
     ended = project.run("resolve")
 
     assert ended.out.startswith("data: settled as xxh128:")
-    assert ended.err == "next: datavc checkout data, then git commit\n"
+    assert "data: 1 file, 1 B written\n" in ended.err
+    assert "next: git commit" in ended.err
     assert project.git("ls-files", "-u") == ""
     project.git("commit", "-q", "--no-edit")
-    project.run("checkout")
     assert contents(project) == BASE | {"data/a/x": "2", "data/a/y": "3"}
     assert project.run("status").out == "data: clean\n"
     assert project.run("resolve").err == "no pointer is in conflict\n"
@@ -79,7 +79,6 @@ def test_conflicts_are_listed_by_path_and_decided_one_by_one(conflict: Callable[
     assert ended.out == "data/z: changed by us, deleted by them\n"
     project.run("resolve", "--ours", "data/z")
     project.git("commit", "-q", "--no-edit")
-    project.run("checkout")
 
     # Of the folder that was decided, theirs holds for all that is in it.
     assert contents(project) == {"data/a/x": "3", "data/a/y": "1", "data/z": "2"}
@@ -91,7 +90,6 @@ def test_a_decision_can_be_changed_until_all_is_settled(conflict: Callable[..., 
     project.run("resolve", "--ours", "data/a/x", code=1)
     project.run("resolve", "--theirs", "data/a/x", code=1)
     project.run("resolve", "--ours", "data/z")
-    project.run("checkout")
 
     assert contents(project) == BASE | {"data/a/x": "3", "data/z": "2"}
 
@@ -138,7 +136,6 @@ def test_a_dataset_that_one_side_removed(project: Project, side: str):
     assert (project.root / "data.datavc").exists() == (side == "--theirs")
     if side == "--theirs":
         assert b"/data\n" in project.read(".gitignore")
-        project.run("checkout")
         assert contents(project) == BASE | {"data/a/x": "2"}
     project.git("commit", "-q", "-a", "--no-edit")
 
@@ -221,8 +218,9 @@ def test_in_a_linked_worktree_and_from_a_subfolder(conflict: Callable[..., Proje
     linked.git("merge", "-q", "main", code=1)
     linked.write({"sub/file": "1"})
 
-    assert linked.run("resolve", cwd="sub").out.startswith("../data: settled as ")
-
+    linked.run("checkout", "data", code=1)
+    shown = linked.run("resolve", cwd="sub")
+    assert shown.out.startswith("../data: settled as ")
     linked.run("checkout")
     assert contents(linked) == BASE | {"data/a/x": "2", "data/a/y": "3"}
     assert project.run("resolve").err == "no pointer is in conflict\n"
@@ -232,3 +230,31 @@ def test_decisions_read_as_they_were_written():
     decisions = Decisions(b"da\xffta", "xxh128:00", "xxh128:11", {b"a\xfe": "ours", b"b": "theirs"})
 
     assert decode_decisions(encode_decisions(decisions), "here") == decisions
+
+
+def test_unsaved_work_is_left_and_told(conflict: Callable[..., Project]):
+    project = conflict({"data/a/x": "2"}, {"data/a/y": "3"})
+    project.write({"data/a/y": "unsaved"})
+
+    ended = project.run("resolve")
+
+    assert "data is left as it is: unsaved changes would be lost: data/a/y" in ended.err
+    assert contents(project) == BASE | {"data/a/x": "2", "data/a/y": "unsaved"}
+
+
+def test_a_dataset_that_is_removed_goes_from_the_workspace_once_it_is_saved(project: Project):
+    project.write(dict(BASE))
+    project.run("add", "data")
+    project.commit("base")
+    project.git("checkout", "-q", "-b", "other")
+    project.run("remove", "--delete", "data")
+    project.commit("theirs")
+    project.git("checkout", "-q", "main")
+    project.run("checkout")
+    change(project, {"data/a/x": "2"}, "ours")
+    project.git("merge", "-q", "other", code=1)
+
+    project.run("resolve", "--theirs", "data")
+
+    assert not (project.root / "data").exists()
+    project.git("commit", "-q", "-a", "--no-edit")

@@ -90,10 +90,9 @@ def _post_rewrite(repo: Repo, arguments: list[str]) -> None:
 
 def _follow(repo: Repo, old: str | None, new: str) -> None:
     from datavc.operations.follow import follow
-    from datavc.parallel import default_jobs
 
     session = current()
-    rows = follow(repo, old, new, jobs=session.jobs or default_jobs(), progress=session.progress)
+    rows = follow(repo, old, new, jobs=session.workers, progress=session.progress)
     for row in rows:
         tell_followed(row)
 
@@ -112,10 +111,9 @@ def tell_followed(row: Followed) -> None:
 
 def _pre_commit(repo: Repo, arguments: list[str]) -> None:
     from datavc.operations.precommit import precommit
-    from datavc.parallel import default_jobs
 
     session = current()
-    jobs = session.jobs or default_jobs()
+    jobs = session.workers
     for warning, command in precommit(repo, jobs=jobs, progress=session.progress):
         talk(f"warning: {warning}")
         next_command(command)
@@ -124,11 +122,10 @@ def _pre_commit(repo: Repo, arguments: list[str]) -> None:
 def _pre_push(repo: Repo, arguments: list[str]) -> int | None:
     """Git says: the remote's name and URL, and on standard input what goes where."""
     from datavc.operations.prepush import prepush
-    from datavc.parallel import default_jobs
 
     session = current()
     remote = (arguments or [os.environ.get("PRE_COMMIT_REMOTE_NAME", "")])[0]
-    jobs = session.jobs or default_jobs()
+    jobs = session.workers
     try:
         for row in prepush(repo, remote, _pushed(), jobs=jobs, progress=session.progress):
             talk(f"{show_path(row.path)} at {row.commit[:12]}: its data was sent")

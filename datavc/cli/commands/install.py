@@ -26,8 +26,8 @@ def install(
 
     post-checkout, post-merge, post-rewrite: data follows its pointer, unless unsaved work is in the way. pre-commit:
     warns of data that was changed and not added. pre-push: no pointer leaves whose data is not on the remote; with
-    datavc config git.push push, the data is sent first. And the drivers, with which git merges datasets file by file.
-    Hooks that are there already are run first. All of it is in this clone alone.
+    datavc config git.push push, the data is sent first. And the drivers: git merges datasets file by file, and git
+    diff lists files. Hooks that are there already are run first. All of it is in this clone alone.
 
     Examples:
       datavc install
@@ -58,7 +58,7 @@ def install(
         )
     for name in result.removed:
         print(f"{name}: taken away")
-    print("merge driver: " + ("taken away" if uninstall else "installed"))
+    print("merge and diff drivers: " + ("taken away" if uninstall else "installed"))
     if result.is_shared and (result.hooks or result.removed):
         talk(
             f"{show_path(result.folder)} (core.hooksPath) is not this clone's alone: so it is for all that use it"

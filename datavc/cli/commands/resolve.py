@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datavc.cli.commands.git_hook import tell_followed
 from datavc.cli.options import Json, Paths
 from datavc.cli.render import from_here, next_command, print_json, show_path, talk
 from datavc.cli.session import current
@@ -28,8 +29,8 @@ def resolve(
 
     Without --ours or --theirs, both versions of each dataset are merged file by file, as the merge driver does, and
     what both changed is listed. --ours and --theirs take one side's version: of a dataset, or of a path inside one,
-    and then the rest is merged as soon as every conflict is decided. What is settled is staged; datavc checkout then
-    brings the data. In a rebase, ours is the branch that you rebase onto, as always with git.
+    and then the rest is merged as soon as every conflict is decided. What is settled is staged, and checked out unless
+    unsaved work is in the way. In a rebase, ours is the branch that you rebase onto, as always with git.
 
     Examples:
       datavc resolve
@@ -46,7 +47,7 @@ def resolve(
     session = current()
     repo = Repo.find(session.folder)
     side = "ours" if ours else "theirs" if theirs else None
-    rows = settle(repo, session.absolutes(paths), side=side, progress=session.progress)
+    rows = settle(repo, session.absolutes(paths), side=side, jobs=session.workers, progress=session.progress)
     left = [row for row in rows if row.conflicts]
     if json:
         print_json(rows)
@@ -61,7 +62,7 @@ def resolve(
             f"datavc resolve --ours {repo.typed(worst)}, or datavc resolve --theirs {repo.typed(worst)}"
         )
     elif rows:
-        next_command(f"datavc checkout {repo.typed(*(row.path for row in rows))}, then git commit")
+        next_command("git commit, or whatever git status says")
     return CONFLICTS_LEFT if left else None
 
 
@@ -70,6 +71,8 @@ def _print(repo: Repo, row: Resolved) -> None:
     for conflict in row.conflicts:
         print(f"{show_path(from_here(repo.root, conflict.path))}: {conflict.reason}")
     if row.removed:
-        print(f"{name}: no dataset any more; its files stay")
+        print(f"{name}: no dataset any more")
     elif row.pointer is not None:
         print(f"{name}: settled as {row.pointer.digest.short}")
+    if row.followed is not None:
+        tell_followed(row.followed)
