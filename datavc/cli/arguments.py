@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from datavc.cli.table import USAGE
+from datavc.cli.table import USAGE, find
 from datavc.cli.words import CommandLineError
 
 COLOR_CHOICES = ("auto", "always", "never")
@@ -58,6 +58,11 @@ def split(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
     for argument in waiting:
         if argument == "--":
             rest += [argument, *waiting]
+        elif rest and rest[0] == "run" and _takes_value(rest):
+            rest.append(argument)
+        elif rest and rest[0] == "run" and not argument.startswith("-"):
+            # Here another program's command line begins, and -v in it is that program's.
+            rest += ["--", argument, *waiting]
         elif argument in _WITH_VALUE:
             value = next(waiting, None)
             if value is None:
@@ -77,6 +82,12 @@ def split(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
         else:
             rest.append(argument)
     return options, rest
+
+
+def _takes_value(rest: list[str]) -> bool:
+    """Whether the last word of ``datavc run`` is an option whose value comes next."""
+    command = find(rest[0])
+    return len(rest) > 1 and command is not None and f"{rest[-1]}=" in command.options.split()
 
 
 def _wrong(message: str) -> CommandLineError:

@@ -12,7 +12,14 @@ import sys
 from datavc.cli import table
 from datavc.cli.arguments import GlobalOptions, split
 from datavc.cli.terminal import is_terminal, say, wants_colour
-from datavc.cli.words import ERROR_WHEN_1_MEANS_DIFFERENCES, USAGE, CommandLineError, Teller, raise_on_signals
+from datavc.cli.words import (
+    ERROR_WHEN_1_MEANS_DIFFERENCES,
+    OWN_FAILURE,
+    USAGE,
+    CommandLineError,
+    Teller,
+    raise_on_signals,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +63,8 @@ def _run(words: list[str], teller: Teller) -> int | None:
         raise _unknown(verb)
     if "--exit-code" in _before_dashes(arguments):
         teller.error_code = ERROR_WHEN_1_MEANS_DIFFERENCES
+    if command.name == "run":
+        teller.error_code = OWN_FAILURE
     return _call(command, arguments, options)
 
 

@@ -9,9 +9,10 @@ START = "Start"
 WORK = "Work on datasets"
 LOOK = "Look into them"
 SHARE = "Share them"
+TRACE = "Know where they come from"
 CARE = "Look after them"
 GIT = "Work with git"
-GROUPS = (START, WORK, SHARE, LOOK, CARE, GIT)
+GROUPS = (START, WORK, SHARE, LOOK, TRACE, CARE, GIT)
 
 # What an ARGUMENT column may say besides a list of words: complete paths, or nothing.
 PATHS = "PATHS"
@@ -170,6 +171,14 @@ COMMANDS = {
             "du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --offline --json"
         ),
         Command("cat", LOOK, "Write a file of a dataset to standard output", "--offline"),
+        Command(
+            "run",
+            TRACE,
+            "Run a command, and keep a record of it",
+            "-n= --name= -i= --input= -o= --output= --keep= -m= --metrics= -p= --params= --seed= --image= --shell "
+            "--no-observe",
+            NOTHING,
+        ),
         Command(
             "evict",
             CARE,

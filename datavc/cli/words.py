@@ -20,6 +20,7 @@ USAGE = 2
 ERROR_WHEN_1_MEANS_DIFFERENCES = 4
 INTERRUPTED = 130
 TERMINATED = 143
+OWN_FAILURE = 125  # of `datavc run`, whose other codes are those of the command that it runs
 NOBODY_READS = 141
 
 _HINTS = {
@@ -68,7 +69,11 @@ class Teller:
             if isinstance(error, CommandLineError):
                 self._line("", error.usage, "dim")
             self.tell(error.message, error.hint)
-            return self.error_code if error.exit_code == ERROR else error.exit_code
+            return (
+                self.error_code
+                if error.exit_code == ERROR or self.error_code == OWN_FAILURE
+                else error.exit_code
+            )
         except KeyboardInterrupt as interruption:
             self._line("interrupted", "", "yellow")
             return getattr(interruption, "exit_code", INTERRUPTED)

@@ -17,7 +17,7 @@ _SEEN_THROUGH = frozenset(
     pydantic_core tornado zmq coverage wrapt bcrypt cryptography nacl backports pyfastcdc blake3""".split()  # noqa: SIM905
 )
 _SYSTEM = (
-    b"/usr/", b"/lib/", b"/lib64/", b"/bin/", b"/sbin/", b"/etc/", b"/proc/", b"/sys/", b"/dev/", b"/run/",
+    b"/usr/", b"/lib/", b"/lib64/", b"/bin/", b"/sbin/", b"/etc/", b"/proc/", b"/sys/", b"/run/",
     b"/opt/conda/", b"/System/", b"/Library/", b"/private/etc/",
 )  # fmt: skip
 

@@ -11,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import unquote
 
-from datavc.formats.secrets import names_secret, redact
-
 HIDDEN = "***"
 _Kept = TypeVar("_Kept", str, bytes)
 _LEAST = 6
 """Characters of a known secret: shorter ones stand in ordinary words."""
-_MORE_NAMES = ("_key", "_pass", "_pwd", "passphrase", "_auth", "authorization", "_sas", "private_key")
+# One of these words in a name makes it a secret's; "tokens" and "tokenizer" are none, nor is any other key.
+_WORDS = frozenset(
+    """password passwords passwd passphrase pwd pass secret secrets token credential credentials signature sig auth
+    authorization apikey accesskey accesskeyid privatekey sas jwt""".split()  # noqa: SIM905
+)
+_KEYS = frozenset(
+    ["api", "access", "private", "account", "secret", "auth", "encryption", "ssh", "hf", "wandb"]
+)
 _SHAPES = (
     rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     rb"\bgh[pousr]_[A-Za-z0-9]{20,}",
@@ -31,9 +36,12 @@ _SHAPES = (
     rb"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
 )
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://([^/\s@:]*):([^/\s]*)@", re.IGNORECASE)
-_WEB_USER = re.compile(r"https?://([^/\s@:]+)@", re.IGNORECASE)
-_QUERY = re.compile(r"[?&;]([\w.-]+)=([^&\s;#]+)")
+# Up to the last "@" before the path: passwords have been seen with one in them.
+_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s@:]*:)([^/\s]*)@", re.IGNORECASE)
+# On the web a user name alone is a token more often than not.
+_WEB_USER = re.compile(r"(https?://)([^/\s@:]+)@", re.IGNORECASE)
+_NAME = re.compile(r"[\w.-]+")
+_ASSIGNED = re.compile(r"([\w.-]+)=([^&\s,;'\"]+)")
 
 
 class Redactor:
@@ -45,9 +53,10 @@ class Redactor:
             if is_secret_name(name):
                 found.add(value)
             found |= set(_inside(value))
-        for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        words = [part for word in argv for part in (word, *_shell_words(word))]
+        for word, following in zip(words, [*words[1:], ""], strict=True):
             name, equals, value = word.partition("=")
-            if is_secret_name(name.lstrip("-")):
+            if _NAME.fullmatch(name) and is_secret_name(name):
                 found.add(value if equals else following if word.startswith("-") else "")
             found |= set(_inside(word))
         found |= {unquote(value) for value in found}
@@ -68,7 +77,7 @@ class Redactor:
             name, equals, _ = word.partition("=")
             if hides:
                 clean = HIDDEN
-            elif equals and is_secret_name(name.lstrip("-")):
+            elif equals and _NAME.fullmatch(name) and is_secret_name(name):
                 clean = f"{name}={HIDDEN}"
             else:
                 clean = self._redact(word)
@@ -98,25 +107,46 @@ class Redactor:
 
 def is_secret_name(name: str) -> bool:
     """Whether an option or a variable is called like a secret."""
-    lower = name.lower().replace("-", "_")
-    return names_secret(lower) or any(part in f"_{lower}" for part in _MORE_NAMES)
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
+    if not _WORDS.isdisjoint(words):
+        return True
+    return words[-1:] == ["key"] and (name.isupper() or not _KEYS.isdisjoint(words))
 
 
 def _loose(text: str) -> str:
-    return _BEARER.sub(rf"\1\2{HIDDEN}", redact(text))
+    """Without what an URL, a header or an assignment shows to be a secret."""
+    if "@" in text:
+        text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+        text = _WEB_USER.sub(rf"\1{HIDDEN}@", text)
+    if "=" in text:
+        text = _ASSIGNED.sub(
+            lambda found: f"{found[1]}={HIDDEN}" if is_secret_name(found[1]) else found[0], text
+        )
+    return _BEARER.sub(rf"\1\2{HIDDEN}", text)
+
+
+def _shell_words(word: str) -> list[str]:
+    """The words of a command line that is one word of ours, as with ``--shell`` and ``sh -c``."""
+    import shlex
+
+    if " " not in word:
+        return []
+    try:
+        return shlex.split(word)
+    except ValueError:
+        return word.split()
 
 
 def _inside(text: str) -> list[str]:
     """The secrets that stand in a URL or an assignment."""
-    found = [part for match in _USERINFO.finditer(text) for part in match.groups()[1:]]
-    found += [match[1] for match in _WEB_USER.finditer(text)]
-    found += [match[2] for match in _QUERY.finditer(text) if is_secret_name(match[1]) or match[1] == "sig"]
+    found = [match[2] for pattern in (_USERINFO, _WEB_USER) for match in pattern.finditer(text)]
+    found += [match[2] for match in _ASSIGNED.finditer(text) if is_secret_name(match[1])]
     found += [match[0].split()[1] for match in _BEARER.finditer(text)]
     return found
 
 
 def _is_telling(value: str) -> bool:
-    return len(value) >= _LEAST and not value.startswith("/") and value.lower() not in ("false", "disabled")
+    return len(value) >= _LEAST and not value.startswith("/") and not value.isdigit() and HIDDEN not in value
 
 
 def _raw(text: str) -> bytes:

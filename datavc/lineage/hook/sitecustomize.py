@@ -30,7 +30,7 @@ class Observer:
         mine = os.fstat(self._fd)
         self._mine = mine.st_dev, mine.st_ino
         self._seen: set[tuple[bytes, Any]] = set()
-        own = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"} - {"/"}
+        own = {sys.prefix, sys.base_prefix, "/proc", "/sys"} - {"/"}
         self._passed_over = tuple(path.rstrip("/") + "/" for path in own)
         self._take: dict[str, Callable[[Any], None]] = {
             "open": self._open,

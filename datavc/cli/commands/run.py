@@ -1,0 +1,147 @@
+"""``datavc run``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datavc.cli.render import next_command, talk
+from datavc.cli.session import current
+from datavc.formats.paths import show_some
+
+if TYPE_CHECKING:
+    from datavc.operations.run import RunResult
+    from datavc.repo import Repo
+
+
+def run(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND...", show_default=False, help="The program and its arguments"),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option("-n", "--name", metavar="NAME", show_default=False, help="What to call the run"),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i", "--input", metavar="PATH", show_default=False, help="What it reads; may be repeated"
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o", "--output", metavar="PATH", show_default=False, help="What it makes: becomes a dataset"
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="PATH", show_default=False, help="An output that stays while it runs"),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m", "--metrics", metavar="FILE", show_default=False, help="An output that stays in git"
+        ),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--params",
+            metavar="FILE[:KEY]",
+            show_default=False,
+            help="Values to record: TOML, JSON, YAML",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", show_default=False, help="Seed random, numpy, torch and hashes"),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="DIGEST", show_default=False, help="The container image it runs in"),
+    ] = None,
+    shell: Annotated[bool, typer.Option("--shell", help="Give the command to /bin/sh")] = False,
+    no_observe: Annotated[bool, typer.Option("--no-observe", help="Do not watch what it opens")] = False,
+) -> int:
+    """Run a command, and keep a record of it
+
+    However it ends: what it read and made, the code as it was, also what is not committed, the environment, parameters,
+    output, times. Nothing need be declared; what is named with -o becomes a dataset whose pointer names the record. Earlier
+    outputs are put back when the command fails. Secrets are left out of the record.
+
+    Examples:
+      datavc run python train.py
+      datavc run -n train -i data/train -o model -m metrics.json -p params.toml --seed 7 python train.py --epochs 3
+      datavc run --keep checkpoints -- python train.py --resume
+
+    Exit codes: 0 done, 125 datavc itself failed, else the command's own.
+    """
+    from datavc.operations.run import Order
+    from datavc.operations.run import run as run_command
+    from datavc.repo import Repo
+
+    session = current()
+    repo = Repo.find(session.folder)
+    order = Order(
+        argv=tuple(command),
+        folder=repo.here,
+        name=name,
+        inputs=tuple(session.absolutes(inputs)),
+        outputs=tuple(session.absolutes(outputs)),
+        keep=tuple(session.absolutes(keep)),
+        metrics=tuple(session.absolutes(metrics)),
+        params=tuple(params or ()),
+        seed=seed,
+        image=image,
+        shell=shell,
+        observe=not no_observe,
+    )
+    result = run_command(
+        repo,
+        order,
+        show_out=_pass_on_out,
+        show_err=_pass_on_err,
+        jobs=session.workers,
+        progress=session.progress,
+    )
+    _tell(repo, result)
+    return result.code
+
+
+def _tell(repo: Repo, result: RunResult) -> None:
+    """One line on what came of it, one on what was not declared, one on what to type next."""
+    made = [row.path for row in result.outputs if row.declared and not row.metrics]
+    what = f"made {show_some(made)}" if made and result.status == "ok" else result.status
+    talk(f"{what}; record {result.record.short}")
+    notes = []
+    if result.undeclared_inputs:
+        notes.append(f"also read {show_some(result.undeclared_inputs)}")
+    if result.undeclared_outputs:
+        notes.append(f"also wrote {show_some(result.undeclared_outputs)}")
+    if result.blind:
+        notes.append(f"did not see what {', '.join(result.blind[:5])} opened")
+    if result.mutated:
+        notes.append("the code changed while it ran")
+    if notes:
+        talk(f"seen: {'; '.join(notes)}")
+    if result.git_add:
+        next_command(f"git add {repo.typed(*result.git_add)}")
+    elif not made:
+        next_command(f"datavc show {result.record.short}")
+
+
+def _pass_on_out(piece: bytes) -> None:
+    if sys.stdout is not None:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def _pass_on_err(piece: bytes) -> None:
+    if sys.stderr is not None:
+        sys.stderr.buffer.write(piece)
+        sys.stderr.buffer.flush()

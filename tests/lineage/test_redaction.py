@@ -1,0 +1,102 @@
+"""What is left out of records: secrets by their names, by their looks, and wherever a known one stands again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datavc.lineage.redaction import Redactor, is_secret_name
+
+SECRET = "correct-horse-battery"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "--password", SECRET],
+        ["train", f"--password={SECRET}"],
+        ["train", f"--api-key={SECRET}"],
+        ["train", "--token", SECRET],
+        ["train", f"AWS_SECRET_ACCESS_KEY={SECRET}"],
+        ["train", f"https://user:{SECRET}@example.org/x"],
+        ["train", f"https://{SECRET}@example.org/x"],
+        ["train", f"s3://b/x?X-Amz-Signature={SECRET}"],
+        ["curl", "-H", f"Authorization: Bearer {SECRET}"],
+        ["sh", "-c", f"train --password {SECRET} | tee log"],
+    ],
+)
+def test_a_secret_of_the_command_line_is_left_out_everywhere(argv: list[str]):
+    redactor = Redactor(argv, {})
+
+    assert SECRET not in " ".join(redactor.words(argv))
+    assert SECRET.encode() not in redactor.log(f"starting {' '.join(argv)}\nusing {SECRET}\n".encode())
+    assert SECRET.encode() not in redactor.code(f"x = '{SECRET}'".encode())
+    assert redactor.count > 0
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"MY_TOKEN": SECRET},
+        {"DB_PASS": SECRET},
+        {"DATABASE_URL": f"postgres://me:{SECRET}@db/x"},
+        {"HF_KEY": SECRET},
+    ],
+)
+def test_a_secret_of_the_environment_is_left_out_of_the_log(environment: dict[str, str]):
+    assert SECRET.encode() not in Redactor(["x"], environment).log(f"got {SECRET}".encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AKIAABCDEFGHIJKLMNOP",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "hf_abcdefghijklmnopqrstuvwxyz",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefgh",
+    ],
+)
+def test_what_can_be_nothing_but_a_secret_is_left_out_of_code(text: str):
+    assert text.encode() not in Redactor(["x"], {}).code(f"key = '{text}'\n".encode())
+
+
+def test_code_that_only_talks_about_secrets_is_kept_as_it_is():
+    code = b"token = read_token()\npassword=getpass()\nurl = f'https://{user}@host'\n"
+    redactor = Redactor(
+        ["python", "train.py", "--lr=0.1", "--tokenizer=bert-base", "--max-tokens", "100000"],
+        {"PATH": "/usr/bin", "HOME": "/home/me"},
+    )
+
+    assert redactor.code(code) == code
+    assert redactor.words(
+        ["python", "train.py", "--lr=0.1", "--tokenizer=bert-base", "--max-tokens", "100000"]
+    ) == ["python", "train.py", "--lr=0.1", "--tokenizer=bert-base", "--max-tokens", "100000"]
+    assert redactor.count == 0
+
+
+@given(st.binary(max_size=200))
+def test_logs_of_any_bytes_without_secrets_stay_as_they_are(content: bytes):
+    harmless = content.replace(b"=", b"").replace(b"@", b"").replace(b"earer", b"").replace(b"asic", b"")
+
+    assert Redactor(["x"], {}).log(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("password", True),
+        ("aws-secret-access-key", True),
+        ("HF_TOKEN", True),
+        ("lr", False),
+        ("keyboard", False),
+        ("tokenizer", False),
+        ("max_tokens", False),
+        ("primary_key", False),
+        ("WANDB_API_KEY", True),
+        ("secretAccessKey", True),
+    ],
+)
+def test_names_of_secrets(name: str, secret: bool):
+    assert is_secret_name(name) is secret
