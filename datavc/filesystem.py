@@ -330,7 +330,7 @@ def _join(rev: str | None, inner: str) -> str:
     inner = inner.lstrip("/")
     if rev is not None:
         return f"{rev}:{inner}"
-    return f"./{inner}" if split_word(inner) is not None else inner
+    return f"./{inner}" if ":" in inner and split_word(inner) is not None else inner
 
 
 def _span(start: int | None, end: int | None, size: int) -> tuple[int, int]:

@@ -118,12 +118,8 @@ class Content:
             parts = [Part(digest, None, 0, MAX_TREE_BYTES) for digest in missing]
             for part, encoded in zip(parts, self.read(parts), strict=True):
                 self.trees.take(part.digest, encoded)
-            level = {
-                row.digest
-                for digest in level
-                for row in entries(self.trees.tree(digest))
-                if row.kind == FOLDER
-            }
+            trees = [tree for tree in map(self.trees.tree, level) if FOLDER in tree.kinds]
+            level = {row.digest for tree in trees for row in entries(tree) if row.kind == FOLDER}
             walked |= level
             if not level:
                 break
