@@ -21,7 +21,7 @@ from datavc.lineage.observed import Observed, hook_environment, read_log
 from datavc.lineage.redaction import Redactor
 from datavc.operations.add import add
 from datavc.operations.steps.outputs import Aside, recover
-from datavc.operations.steps.recordmaking import Before, Facts, look_before, make_record
+from datavc.operations.steps.recordmaking import Before, Facts, Order, look_before, make_record
 from datavc.operations.steps.rundata import look
 from datavc.operations.steps.switching import save
 from datavc.progress import SILENT, Progress
@@ -29,33 +29,6 @@ from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.workspace.safepath import refused_name
 
 Show = Callable[[bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be run, and what its user says of it. Paths are absolute; ``folder`` is where it runs.
-
-    ``keep`` are outputs that stay in place while it runs, ``metrics`` outputs that stay in git. ``params`` are files, or
-    ``FILE:KEY``. ``image`` is the digest of the container image, where the user knows it.
-    """
-
-    argv: tuple[str, ...]
-    folder: bytes
-    name: str | None = None
-    inputs: tuple[bytes, ...] = ()
-    outputs: tuple[bytes, ...] = ()
-    keep: tuple[bytes, ...] = ()
-    metrics: tuple[bytes, ...] = ()
-    params: tuple[str, ...] = ()
-    seed: int | None = None
-    image: str | None = None
-    shell: bool = False
-    observe: bool = True
-
-    @property
-    def made(self) -> tuple[bytes, ...]:
-        """What becomes datasets."""
-        return (*self.outputs, *self.keep)
 
 
 @dataclass(slots=True)

@@ -16,57 +16,60 @@ if TYPE_CHECKING:
     from datavc.repo import Repo
 
 
+Command = Annotated[
+    list[str], typer.Argument(metavar="COMMAND...", show_default=False, help="The program and its arguments")
+]
+Name = Annotated[
+    str | None, typer.Option("-n", "--name", metavar="NAME", show_default=False, help="What to call the run")
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("-i", "--input", metavar="PATH", show_default=False, help="What it reads; may be repeated"),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o", "--output", metavar="PATH", show_default=False, help="What it makes: becomes a dataset"
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option("--keep", metavar="PATH", show_default=False, help="An output that stays while it runs"),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("-m", "--metrics", metavar="FILE", show_default=False, help="An output that stays in git"),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p", "--params", metavar="FILE[:KEY]", show_default=False, help="Values to record: TOML, JSON, YAML"
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", show_default=False, help="Seed random, numpy, torch and hashes"),
+]
+Image = Annotated[
+    str | None,
+    typer.Option("--image", metavar="DIGEST", show_default=False, help="The container image it runs in"),
+]
+Shell = Annotated[bool, typer.Option("--shell", help="Give the command to /bin/sh")]
+NoObserve = Annotated[bool, typer.Option("--no-observe", help="Do not watch what it opens")]
+
+
 def run(
-    command: Annotated[
-        list[str],
-        typer.Argument(metavar="COMMAND...", show_default=False, help="The program and its arguments"),
-    ],
-    name: Annotated[
-        str | None,
-        typer.Option("-n", "--name", metavar="NAME", show_default=False, help="What to call the run"),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-i", "--input", metavar="PATH", show_default=False, help="What it reads; may be repeated"
-        ),
-    ] = None,
-    outputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-o", "--output", metavar="PATH", show_default=False, help="What it makes: becomes a dataset"
-        ),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option("--keep", metavar="PATH", show_default=False, help="An output that stays while it runs"),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-m", "--metrics", metavar="FILE", show_default=False, help="An output that stays in git"
-        ),
-    ] = None,
-    params: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-p",
-            "--params",
-            metavar="FILE[:KEY]",
-            show_default=False,
-            help="Values to record: TOML, JSON, YAML",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", metavar="N", show_default=False, help="Seed random, numpy, torch and hashes"),
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="DIGEST", show_default=False, help="The container image it runs in"),
-    ] = None,
-    shell: Annotated[bool, typer.Option("--shell", help="Give the command to /bin/sh")] = False,
-    no_observe: Annotated[bool, typer.Option("--no-observe", help="Do not watch what it opens")] = False,
+    command: Command,
+    name: Name = None,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    keep: Keep = None,
+    metrics: Metrics = None,
+    params: Params = None,
+    seed: Seed = None,
+    image: Image = None,
+    shell: Shell = False,
+    no_observe: NoObserve = False,
 ) -> int:
     """Run a command, and keep a record of it
 
@@ -81,8 +84,8 @@ def run(
 
     Exit codes: 0 done, 125 datavc itself failed, else the command's own.
     """
-    from datavc.operations.run import Order
     from datavc.operations.run import run as run_command
+    from datavc.operations.steps.recordmaking import Order
     from datavc.repo import Repo
 
     session = current()

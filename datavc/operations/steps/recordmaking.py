@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datavc import __version__
 from datavc.errors import NotFoundError
@@ -36,10 +36,34 @@ from datavc.operations.steps.rundata import (
 from datavc.progress import Progress
 from datavc.repo import Repo
 
-if TYPE_CHECKING:
-    from datavc.operations.run import Order
-
 _LONGEST_LIST = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run, and what its user says of it. Paths are absolute; ``folder`` is where it runs.
+
+    ``keep`` are outputs that stay in place while it runs, ``metrics`` outputs that stay in git. ``params`` are files, or
+    ``FILE:KEY``. ``image`` is the digest of the container image, where the user knows it.
+    """
+
+    argv: tuple[str, ...]
+    folder: bytes
+    name: str | None = None
+    inputs: tuple[bytes, ...] = ()
+    outputs: tuple[bytes, ...] = ()
+    keep: tuple[bytes, ...] = ()
+    metrics: tuple[bytes, ...] = ()
+    params: tuple[str, ...] = ()
+    seed: int | None = None
+    image: str | None = None
+    shell: bool = False
+    observe: bool = True
+
+    @property
+    def made(self) -> tuple[bytes, ...]:
+        """What becomes datasets."""
+        return (*self.outputs, *self.keep)
 
 
 @dataclass(slots=True)
