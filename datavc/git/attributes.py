@@ -17,6 +17,8 @@ ATTRIBUTES_LINES = (
     # These two are people's: git takes whatever ending their editor writes, and commits LF.
     b"/datavc.toml text eol=lf",
     b".datavcignore text eol=lf",
+    # Two branches that each add a dataset have each a new last line there: both stay.
+    b".gitignore merge=union",
 )
 
 

@@ -394,6 +394,23 @@ def test_new_datasets_of_one_name_merge_where_their_files_differ(project: Projec
     assert sorted(project.tree("data")) == [b".", b"x", b"y"]
 
 
+def test_new_datasets_of_both_sides_are_no_conflict(project: Project):
+    project.git("checkout", "-q", "-b", "other")
+    project.write({"theirs/x": "1"})
+    project.run("add", "theirs")
+    project.commit("theirs")
+    project.git("checkout", "-q", "main")
+    project.write({"ours/x": "1"})
+    project.run("add", "ours")
+    project.commit("ours")
+
+    git(project, "merge", "-q", "--no-edit", "other")
+
+    project.run("checkout")
+    assert project.git("status", "--porcelain") == ""
+    assert project.run("status").out == "ours: clean\ntheirs: clean\n"
+
+
 def test_a_merged_pointer_has_no_run_and_keeps_what_both_say(branches: Callable[..., Project]):
     project = branches({"data/x": "1", "data/y": "1"}, {"data/x": "2"}, {"data/y": "2"})
     record = Digest("xxh128", bytes(16))
