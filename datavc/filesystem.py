@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import xxhash
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import stringify_path
 
-from datavc.errors import NotFoundError, ObjectNotFound, UsageError
+from datavc.errors import DatavcError, NotFoundError, ObjectNotFound, UsageError
 from datavc.operations.borrowing import is_git_url, require_no_secret, snapshot_of
 from datavc.operations.reading import (
     BUFFER_BYTES,
@@ -69,8 +70,31 @@ class DatavcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
         self._snapshots: dict[str | None, Snapshot] = {}
         self._owner = os.getpid()
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _reopen, (self.repo, self.rev, self.remote, self.cache_bytes, self._others)
+    # What fsspec makes another instance of, in this process or in another: all of it settled, so that it is the same one.
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        settled = {"repo": self.repo, "rev": self.rev, "remote": self.remote, "cache_bytes": self.cache_bytes}
+        return self._others | {name: value for name, value in settled.items() if value is not None}
+
+    @storage_options.setter
+    def storage_options(self, given: dict[str, Any]) -> None:
+        """As they were given, which says less."""
+
+    @property
+    def storage_args(self) -> tuple[Any, ...]:
+        return ()
+
+    @storage_args.setter
+    def storage_args(self, given: tuple[Any, ...]) -> None:
+        """As :attr:`storage_options`."""
+
+    @property
+    def _fs_token(self) -> str:
+        """Differs wherever a path may have another content: what is keyed by it, in Dask for instance, is not mistaken."""
+        versions = self._snapshot(None).versions().items()
+        state = (self.repo, self.rev, [(path, str(version.digest)) for path, version in versions])
+        return xxhash.xxh3_128_hexdigest(repr(state).encode("utf-8", "surrogateescape"))
 
     # Names
 
@@ -257,9 +281,12 @@ class DatavcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
             raise ValueError("as many starts and ends as paths are needed")
-        if on_error != "raise":
+        try:
+            return self._read_many(list(zip(paths, starts, ends, strict=True)))
+        except (OSError, DatavcError):
+            if on_error == "raise":
+                raise
             return cast("list[Any]", super().cat_ranges(paths, starts, ends, None, on_error, **kwargs))
-        return self._read_many(list(zip(paths, starts, ends, strict=True)))
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """One file, or many, which come together in few requests."""
@@ -308,10 +335,6 @@ class DatasetFile(io.BufferedReader):
     def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # From Python 3.12 on buffered files have one of their own, which refuses and would be asked first.
         return self.__reduce__()
-
-
-def _reopen(repo: str, rev: str | None, remote: str | None, cache_bytes: int, others: dict[str, Any]) -> Any:
-    return DatavcFileSystem(repo, rev, remote, cache_bytes, **others)
 
 
 def _reopen_file(fs: DatavcFileSystem, path: str, position: int) -> DatasetFile:

@@ -297,6 +297,25 @@ def test_an_open_file_can_be_pickled_and_goes_on_where_it_was(pushed: Project):
             assert (file.size, file.mode, file.info()["type"], copy.read()) == (8, "rb", "file", b"5,6\n")
 
 
+def test_instances_are_equal_where_every_path_has_the_same_content(pushed: Project, tmp_path: Path):
+    fs = DatavcFileSystem()
+    same = [DatavcFileSystem(pushed.root), pickle.loads(pickle.dumps(fs)), fs.from_json(fs.to_json())]
+    assert all(other == fs and hash(other) == hash(fs) and other.repo == str(pushed.root) for other in same)
+
+    pushed.write({"data/x.csv": "a,b\n7,8\n"})
+    pushed.run("add", "data")
+
+    assert DatavcFileSystem() != fs
+    assert DatavcFileSystem(rev="v1") != fs
+
+
+def test_of_many_ranges_each_gets_its_own_error(pushed: Project):
+    found = DatavcFileSystem().cat_ranges(["data/x.csv", "nowhere", "data"], 0, 3)
+
+    assert found[0] == b"a,b"
+    assert [type(error) for error in found[1:]] == [FileNotFoundError, IsADirectoryError]
+
+
 def test_a_url_with_a_secret_is_refused_and_not_shown():
     with pytest.raises(UsageError, match=r"https://ada:\*\*\*@host/repo.git") as caught:
         DatavcFileSystem("https://ada:hunter2@host/repo.git")

@@ -1,4 +1,4 @@
-"""``datavc://`` over S3: from a git URL, with nothing on this machine, in threads, workers, after a fork; bytes are counted."""
+"""``datavc://`` over S3: from a git URL, nothing on this machine, in threads and workers; requests and bytes are counted."""
 
 from __future__ import annotations
 
