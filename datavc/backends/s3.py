@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from datavc.backends.base import Backend, StoredFile, check_name, is_name
-from datavc.backends.s3_client import ChangingBody, Check, S3Place, body_of, make_client
+from datavc.backends.s3_client import Body, ChangingBody, Check, S3Place, body_of, make_client
 from datavc.backends.s3_errors import error_code, s3_errors, status_of
 from datavc.errors import StorageError, StoredFileNotFound, TransientError
 
 _READ_PIECE = 1 << 20
+_COMPARED_PIECE = 16 << 20
 _ATTEMPTS = 5
 _CLOCK_FILE = "datavc-store.json"
 _IS_THERE = {"PreconditionFailed", "412"}
@@ -135,7 +136,7 @@ class S3Backend(Backend):
             except StoredFileNotFound:
                 # Another writer was at it, or it was deleted in between.
                 continue
-            if stored == len(data) and (self._check is not None or self.read(name) == data):
+            if stored == len(data) and (self._check is not None or self._holds(name, data)):
                 return False
             # The name is made of the content, so what is there is the remains of an accident.
             self._put_aside(name)
@@ -280,18 +281,34 @@ class S3Backend(Backend):
             self._send(name, data)
 
     def _send(self, name: str, data: bytes, **conditions: str) -> Any:
-        answer = self._client().put_object(
-            **self._object(name), Body=body_of(data), **check_header(self._check, data), **conditions
-        )
+        body = body_of(data)
+        try:
+            answer = self._client().put_object(
+                **self._object(name), Body=body, **check_header(self._check, data), **conditions
+            )
+        finally:
+            if isinstance(body, Body):
+                # botocore's requests refer to themselves: a pack would stay in memory until garbage is looked for.
+                body.release()
         self._bucket_seen = True
         return answer
 
     def _verify(self, name: str, data: bytes) -> None:
         """Read back what was written, where nothing else tells. Raises TransientError after moving away what is wrong."""
-        if self._check is None and self.read(name) != data:
+        if self._check is None and not self._holds(name, data):
             self._put_aside(name)
             self.delete(name)
             raise TransientError(f"{self.place.url}/{name}: what is read there is not what was just written")
+
+    def _holds(self, name: str, data: bytes) -> bool:
+        """Whether the file is ``data``: read in pieces, so that a pack is not in memory twice."""
+        starts = range(0, max(1, len(data)), _COMPARED_PIECE)
+        return all(
+            # The last one is read to the end, wherever that is.
+            self.read(name, start, _COMPARED_PIECE if start != starts[-1] else None)
+            == data[start : start + _COMPARED_PIECE]
+            for start in starts
+        )
 
     def _put_aside(self, name: str) -> None:
         """Keep a copy, under ``quarantine/``, of what stands under a name that it cannot have."""

@@ -168,6 +168,10 @@ class Body:
     def tell(self) -> int:
         return self._at
 
+    def release(self) -> None:
+        """Let go of the bytes: it was sent, or will not be."""
+        self._data = memoryview(b"")
+
 
 class ChangingBody(Body):
     """What a probe sends: ``signed`` is what the signature is made of, and ``sent`` of the same length is what leaves."""

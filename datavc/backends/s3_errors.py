@@ -141,7 +141,12 @@ def s3_errors(place: str, name: str | None = None) -> Iterator[None]:
         ours = _translated(error, place, place if name is None else f"{place}/{name}")
         if ours is None:
             raise
-        raise ours from error
+        try:
+            raise ours from error
+        finally:
+            # Its traceback has this frame: they would keep each other in memory, and the packs of the frames that called it,
+            # until garbage is looked for.
+            del ours
 
 
 def error_code(error: Exception) -> str:

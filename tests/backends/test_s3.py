@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from servers import S3Server, s3_server
 from datavc.backends.base import Backend
 from datavc.backends.s3 import S3Backend
 from datavc.backends.s3_client import S3Place
+from datavc.errors import StoredFileNotFound
 from datavc.testing.backend_contract import BackendContract
 
 pytestmark = pytest.mark.s3
@@ -44,3 +48,26 @@ class TestS3Backend(BackendContract):
 
     def make_backend(self, folder: Path) -> Backend:
         return S3Backend(self.place)
+
+
+def test_an_error_that_was_handled_keeps_nothing_in_memory(place: S3Place):
+    """Whoever asks for a pack that is not there holds one to send: waiting for garbage to be looked for would double that."""
+
+    class Held:
+        pass
+
+    backend = S3Backend(place)
+
+    def ask() -> weakref.ref[Held]:
+        held = Held()
+        with contextlib.suppress(StoredFileNotFound):
+            backend.head("absent")
+        return weakref.ref(held)
+
+    ask()
+    gc.collect()
+    gc.disable()
+    try:
+        assert ask()() is None
+    finally:
+        gc.enable()
