@@ -21,6 +21,7 @@ from datavc.operations.steps.dropping import Drop, carry_out_drop, plan_drop
 from datavc.operations.steps.elsewhere import elsewhere
 from datavc.operations.steps.fulfil import deliver_workers
 from datavc.operations.steps.guarding import refuse_full, refuse_missing, refuse_unsaved
+from datavc.operations.steps.ignorelines import settle_ignore_lines
 from datavc.operations.steps.revisions import Revision, resolve_revision, revision_before
 from datavc.operations.steps.switching import CheckedOut, Job, Wanted, carry_out, prepare
 from datavc.operations.steps.uncommitted import tell_uncommitted
@@ -167,6 +168,9 @@ class _Run:
             result.datasets.append(
                 carry_out(place, job, dry_run=self._dry_run, workers=workers, progress=self._progress)
             )
+        if result.commit is not None and place is self._repo and not self._dry_run:
+            paths = [row.path for row in result.datasets]
+            settle_ignore_lines(place, result.commit, paths)
         result.datasets += foreseen
         result.datasets.sort(key=lambda row: row.path)
         return result

@@ -19,7 +19,7 @@ from datavc.operations.steps.examine import View, base_trees, examine
 from datavc.operations.steps.locating import locate
 from datavc.operations.steps.plan import FolderWork, Plan, Planner
 from datavc.operations.steps.sweeping import beside, sweep
-from datavc.operations.steps.switching import CheckedOut, save, versions_on_record
+from datavc.operations.steps.switching import CheckedOut, is_readable, save, store, versions_on_record
 from datavc.operations.steps.trees import TreeSource
 from datavc.parallel import Workers
 from datavc.progress import Progress
@@ -28,11 +28,15 @@ from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 
 @dataclass(slots=True)
 class Drop:
-    """A dataset that is to go, and the paths in it that nothing on record has."""
+    """A dataset that is to go, and the paths in it that nothing on record has.
+
+    Where not ``is_kept``, all of it is on record, but the cache does not prove that it has it: it is stored first.
+    """
 
     dataset: Dataset
     view: View
     unsaved: list[bytes]
+    is_kept: bool
 
     @property
     def path(self) -> bytes:
@@ -48,7 +52,8 @@ def plan_drop(repo: Repo, dataset: Dataset, workers: Workers, progress: Progress
         raise ConflictError(
             f"{show(path)} {reason}, so {show(dataset.path)} cannot be dropped", "move it away, or name PATHs"
         )
-    return Drop(dataset, view, _unsaved(repo, view))
+    is_kept = _is_kept(repo, view)
+    return Drop(dataset, view, [] if is_kept else _unsaved(repo, view), is_kept)
 
 
 def carry_out_drop(
@@ -65,6 +70,8 @@ def carry_out_drop(
     if not dry_run:
         if drop.unsaved:
             saved = save(repo, view, jobs=workers.jobs, progress=progress)
+        elif not drop.is_kept:
+            store(repo, view, saved=False, jobs=workers.jobs, progress=progress)
         sweep(repo, [*view.scan.leftovers, *beside(repo, [path])])
         if view.scan.exists:
             empty_workspace(repo, view)
@@ -80,19 +87,19 @@ def carry_out_drop(
 
 
 def _unsaved(repo: Repo, view: View) -> list[bytes]:
-    """The files that would be lost: what no version that the cache keeps has."""
-    if not view.scan.exists or (view.content is not None and repo.cache.root(view.content[0]) is not None):
-        return []
-    kept = [version for version in versions_on_record(repo, view) if _is_kept(repo, view, version)]
-    recorded = [base_trees(repo, version) for version in kept]
+    """The files that would be lost: those of no version on record."""
+    recorded = [base_trees(repo, version) for version in versions_on_record(repo, view)]
+    recorded = [source for source in recorded if is_readable(source)]
     return Planner(view, _nothing(repo.algorithm), recorded, None, case_sensitive=True).plan(0).unsaved
 
 
-def _is_kept(repo: Repo, view: View, version: tuple[Digest, str]) -> bool:
-    """Whether the cache proves that it has the version; of a partial workspace, whether it has the files that are here."""
-    if repo.cache.root(version[0]) is not None:
+def _is_kept(repo: Repo, view: View) -> bool:
+    """Whether the cache has all that is there: the version, or of a partial workspace every file, under some root."""
+    if not view.scan.exists or view.content is None:
         return True
-    if view.state.partial is None:
+    if repo.cache.root(view.content[0]) is not None:
+        return True
+    if view.state.partial is None or view.base is None or _unsaved(repo, view):
         return False
     work = FolderWork(view.path, False, False)
     for folder in view.scan.folders.values():
@@ -100,7 +107,7 @@ def _is_kept(repo: Repo, view: View, version: tuple[Digest, str]) -> bool:
         for name, kind, size, digest in zip(folder.names, folder.kinds, sizes, folder.digests, strict=True):
             if kind != FOLDER and digest is not None:
                 work.entries.append(Entry(name, kind, size, 1, digest))
-    return not locate(repo, version[0], Plan(folders=[work])).missing
+    return not locate(repo, view.base[0], Plan(folders=[work])).missing
 
 
 def _nothing(algorithm: str) -> TreeSource:

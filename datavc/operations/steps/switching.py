@@ -106,7 +106,7 @@ def prepare(repo: Repo, wanted: Wanted, workers: Workers, progress: Progress) ->
     parent = repo.absolute(path).parent
     case_sensitive = not parent.is_dir() or is_case_sensitive(parent)
     recorded = [base_trees(repo, known) for known in versions_on_record(repo, view)]
-    recorded = [source for source in recorded if view.scan.exists and _is_readable(source)]
+    recorded = [source for source in recorded if view.scan.exists and is_readable(source)]
     planner = Planner(view, target, recorded, wanted.parts, case_sensitive=case_sensitive)
     plan = planner.plan(wanted.pointer.size)
     if plan.written_files > _MANY_FILES:
@@ -158,13 +158,18 @@ def carry_out(repo: Repo, job: Job, *, dry_run: bool, workers: Workers, progress
     )
 
 
-def save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
-    """Keep the workspace as it is now in the cache, under a root that says so."""
-    place = place_of(repo, view.path, saved=True)
+def store(repo: Repo, view: View, *, saved: bool, jobs: int, progress: Progress) -> str:
+    """Put what is in the workspace into the cache, under a root; ``saved`` marks unsaved work. Returns its digest."""
+    place = place_of(repo, view.path, saved=saved)
     complete(repo, view)
     with unit_workers(jobs) as workers:
         stored = Ingest(place, view.scan, view.base, workers=workers, progress=progress).run()
-    digest = str(Digest(repo.algorithm, stored.entry.digest))
+    return str(Digest(repo.algorithm, stored.entry.digest))
+
+
+def save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
+    """Keep the workspace as it is now in the cache, under a root that says so."""
+    digest = store(repo, view, saved=True, jobs=jobs, progress=progress)
     # A warning, since it is wanted by those too who want quiet; now, since what follows may be killed.
     progress.note(
         f"warning: {show(view.path)}: unsaved changes are kept as {digest}; to get them back: "
@@ -207,7 +212,7 @@ def _is_here(view: View, part: bytes) -> bool:
     return folder in view.scan.folders and name in view.scan.folders[folder].names
 
 
-def _is_readable(source: TreeSource) -> bool:
+def is_readable(source: TreeSource) -> bool:
     """A version on record whose trees are gone vouches for nothing, so what it had counts as unsaved."""
     try:
         if source.kind == FOLDER:
