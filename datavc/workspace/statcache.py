@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,6 +132,8 @@ class StatCache:
         except BaseException:
             connection.close()
             raise
+        # Python 3.13 complains of a connection that is dropped open. Strongly held, so that cycles cannot take it first.
+        weakref.finalize(self, _close, connection)
         return connection
 
     def _give_up(self, error: sqlite3.Error) -> None:
@@ -147,6 +150,12 @@ class _Nowhere:
     """Stands in for a database that cannot be had."""
 
     def executemany(self, _query: str, _rows: Iterable[object]) -> None: ...
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    # The thread in which garbage is collected may be another one, to which SQLite says no.
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()
 
 
 def _seal(path: bytes, row: FolderRow) -> int:
