@@ -5,6 +5,7 @@ What a pointer says is read in :mod:`datavc.formats.pointer`, not here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from datavc.errors import NotFoundError
@@ -64,8 +65,11 @@ def pointers_at(git: Git, commit: str) -> list[CommittedPointer]:
     return sorted(CommittedPointer(path, contents[blob]) for path, blob in names)
 
 
-def pointer_history(git: Git, path: bytes, limit: int) -> list[bytes]:
-    """What the pointer at ``path`` was in the last ``limit`` commits that changed it, the newest first."""
+def pointer_history(git: Git, path: bytes, limit: int, also: Sequence[str] = ()) -> list[bytes]:
+    """What the pointer at ``path`` was in the last ``limit`` commits that changed it, the newest first.
+
+    They are those of HEAD, and of the commits ``also``, such as the one that is being merged.
+    """
     listed = git.run(
         "--literal-pathspecs",
         "log",
@@ -75,6 +79,7 @@ def pointer_history(git: Git, path: bytes, limit: int) -> list[bytes]:
         "--no-abbrev",
         "--no-renames",
         "-z",
+        *(("HEAD", *also) if also else ()),
         "--",
         path,
         accept=(0, 128),  # 128: there is no commit yet

@@ -45,7 +45,7 @@ def follow(
                 continue
             rows.append(Followed(path, _check_out(repo, path, jobs=jobs, progress=progress)))
         except DatavcError as error:
-            rows.append(Followed(path, None, error.message, _hint(repo, path, error)))
+            rows.append(_left(repo, path, error))
     for path, content in gone.items():
         row = drop_again(repo, path, content, jobs=jobs, progress=progress)
         if row is not None:
@@ -58,7 +58,7 @@ def check_out_again(repo: Repo, path: bytes, *, jobs: int = 1, progress: Progres
     try:
         return Followed(path, _check_out(repo, path, jobs=jobs, progress=progress))
     except DatavcError as error:
-        return Followed(path, None, error.message, _hint(repo, path, error))
+        return _left(repo, path, error)
 
 
 def _between(
@@ -134,10 +134,12 @@ def drop_again(
         return Followed(path, None, error.message, error.hint)
 
 
-def _hint(repo: Repo, path: bytes, error: DatavcError) -> str | None:
-    if isinstance(error, ObjectNotFound) and repo.config.tables_in("remote", "url"):
-        return f"datavc pull {repo.typed(path)}"
-    return error.hint
+def _left(repo: Repo, path: bytes, error: DatavcError) -> Followed:
+    if not isinstance(error, ObjectNotFound):
+        return Followed(path, None, error.message, error.hint)
+    has_remote = bool(repo.config.tables_in("remote", "url"))
+    hint = f"datavc pull {repo.typed(path)}" if has_remote else error.hint
+    return Followed(path, None, "not all of it is in the cache", hint)
 
 
 def is_rebasing(git_dir: Path) -> bool:

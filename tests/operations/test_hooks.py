@@ -140,17 +140,19 @@ def test_data_that_git_tracks_in_the_other_commit_is_git_s_own(project: Project)
 
 
 def test_data_that_is_not_in_the_cache_is_told_with_the_command_that_gets_it(two: Project, tmp_path: Path):
-    add_folder(two, tmp_path / "remote")
-    two.run("push", "--yes", "--all-branches")
     clone = two.clone("clone")
+    for project in (two, clone):
+        project.run("remote", "add", "origin", str(tmp_path / "remote"), "--no-probe", "--local")
+    two.run("push", "--yes", "--all-branches")
     clone.run("install")
     clone.run("pull")
 
     ended = git(clone, "checkout", "-q", "main")
 
     assert contents(clone) == {"x": "2", "y": "1"}
-    assert "data is left as it is" in ended.err
-    two.git("checkout", "-q", "main")
+    assert "data is left as it is: not all of it is in the cache\nnext: datavc pull data\n" in ended.err
+    clone.run("pull")
+    assert contents(clone) == {"x": "1", "y": "1"}
 
 
 def test_data_follows_a_merge_a_fast_forward_and_a_rebase(two: Project):
@@ -171,6 +173,34 @@ def test_data_follows_a_merge_a_fast_forward_and_a_rebase(two: Project):
     git(two, "rebase", "-q", "main~1")
     assert contents(two) == {"x": "main", "y": "mine"}
     assert two.run("status").out == "data: clean\nmore: clean\n"
+
+
+def test_a_rebase_that_stops_for_a_conflict_and_goes_on(two: Project):
+    git(two, "checkout", "-q", "-b", "mine", "main")
+    record(two, {"data/x": "mine", "data/y": "mine"}, "mine")
+
+    ended = git(two, "rebase", "-q", "other", code=1)
+    assert "CONFLICT (datavc): data/x: changed by both" in ended.err
+    assert contents(two) == {"x": "mine", "y": "mine"}
+    # In a rebase, what is replayed is theirs.
+    two.run("resolve", "--theirs", "data/x")
+    assert contents(two) == {"x": "mine", "y": "mine"}
+    git(two, "-c", "core.editor=true", "rebase", "--continue")
+
+    assert contents(two) == {"x": "mine", "y": "mine"}
+    assert contents(two, "more") == {"z": "3"}
+    assert two.run("status").out == "data: clean\nmore: clean\n"
+
+
+def test_a_rebase_that_is_given_up_leaves_the_data_where_it_was(two: Project):
+    git(two, "checkout", "-q", "-b", "mine", "main")
+    record(two, {"data/x": "mine"}, "mine")
+    git(two, "rebase", "-q", "other", code=1)
+
+    git(two, "rebase", "--abort")
+
+    assert two.run("status").out == "data: clean\n"
+    assert contents(two) == {"x": "mine", "y": "1"}
 
 
 def test_a_new_worktree_has_its_data_and_follows_for_itself(two: Project):

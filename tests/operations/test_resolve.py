@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from projects import Project
+from remotes import add_folder
 from sweeps import COMPLETED, run_killed
 
 from datavc.formats.decisions import Decisions, decode_decisions, encode_decisions
@@ -258,3 +260,22 @@ def test_a_dataset_that_is_removed_goes_from_the_workspace_once_it_is_saved(proj
 
     assert not (project.root / "data").exists()
     project.git("commit", "-q", "-a", "--no-edit")
+
+
+def test_what_is_not_here_comes_from_a_remote_before_the_merge_is_committed(
+    conflict: Callable[..., Project], tmp_path: Path
+):
+    project = conflict({"data/a/x": "2"}, {"data/a/y": "3"})
+    project.git("merge", "--abort")
+    add_folder(project, tmp_path / "remote")
+    project.run("push", "--yes", "--all-branches", "--rev", "main~2")
+    clone = project.clone("clone")
+    clone.run("pull")
+    clone.git("merge", "-q", "origin/other", code=1)
+
+    ended = clone.run("resolve")
+    assert "data is left as it is: not all of it is in the cache\nnext: datavc pull data\n" in ended.err
+    clone.run("pull")
+
+    assert contents(clone) == BASE | {"data/a/x": "2", "data/a/y": "3"}
+    assert clone.run("status").out == "data: pointer not committed\n"

@@ -49,7 +49,11 @@ def _nearest(repo: Repo, remotes: Remotes, digest: Digest) -> Root | None:
     """The root of the version, or of the one before it: a version that was made out of a part has the rest in common."""
     from datavc.operations.steps.chosen import Version, earlier_versions
 
-    paths = [dataset.path for dataset in repo.datasets() if dataset.digest == digest]
+    try:
+        paths = [dataset.path for dataset in repo.datasets() if dataset.digest == digest]
+    except DatavcError:
+        # A pointer in conflict is what looks afar in order to be settled.
+        paths = []
     wanted = [digest]
     for path in paths[:1]:
         wanted += islice(earlier_versions(repo, Version(path, digest, "folder", 0, 0, None)), _EARLIER)

@@ -16,6 +16,7 @@ from datavc.repo import POINTER_SUFFIX, Repo
 
 # So many earlier versions of a dataset are looked at, newest first, for one that a remote has.
 _HISTORY = 50
+_UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def _earlier(repo: Repo, path: bytes) -> Iterator[Digest]:
         return
     from datavc.git.history import pointer_history
 
-    for content in pointer_history(repo.git, path + POINTER_SUFFIX, _HISTORY):
+    # What is being merged is history too, before it is committed.
+    others = [head for head in _UNDER_WAY if (repo.private.parent / head).is_file()]
+    for content in pointer_history(repo.git, path + POINTER_SUFFIX, _HISTORY, others):
         try:
             digest = parse_pointer(content, show(path)).digest
         except DatavcError:
