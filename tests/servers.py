@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -107,14 +108,38 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
 
 
+_kept = contextlib.ExitStack()
+_moto: list[S3Server] = []
+
+
 @contextlib.contextmanager
 def moto_server(folder: Path) -> Iterator[S3Server]:
-    """Amazon's S3 as moto knows it: in memory, conditions and ranges right, no checksum looked at."""
-    port = free_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with running(command, f"{endpoint}/moto-api/", folder / "moto.log", KEYS):
-        yield S3Server(endpoint)
+    """Amazon's S3 as moto knows it: in memory, conditions and ranges right, no checksum looked at.
+
+    It takes two seconds to start, so one serves all tests of a process, and :func:`end_servers` ends it.
+    """
+    if not _moto:
+        _share_models()
+        port = free_port()
+        endpoint = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        _kept.enter_context(running(command, f"{endpoint}/moto-api/", folder / "moto.log", KEYS))
+        _moto.append(S3Server(endpoint, lasts=True))
+    yield _moto[0]
+
+
+def end_servers() -> None:
+    """End what was kept running."""
+    _moto.clear()
+    _kept.close()
+
+
+def _share_models() -> None:
+    """Every command in this process makes a client of its own, which takes 0.2 s; reading what botocore knows of S3 is
+    most of that, and done once from here on."""
+    import botocore.session
+
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @contextlib.contextmanager
