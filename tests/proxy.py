@@ -44,19 +44,20 @@ class Proxy:
         """One connection."""
         self.connections += 1
         writers = [writer]
+        ways: list[asyncio.Task[None]] = []
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.target)
                 writers.append(inner_writer)
-                ways = [
+                ways += [
                     asyncio.ensure_future(self._pass(reader, inner_writer, "up", writers)),
                     asyncio.ensure_future(self._pass(inner_reader, writer, "down", writers)),
                 ]
-                _, pending = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                for way in pending:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             for open_writer in writers:
                 open_writer.close()
 
