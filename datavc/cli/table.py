@@ -161,12 +161,7 @@ COMMANDS = {
         Command(
             "ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --offline --json"
         ),
-        Command(
-            "show",
-            LOOK,
-            "Tell what is known of a dataset, or of one file in it",
-            "--offline --json",
-        ),
+        Command("show", TRACE, "Say what a record has of its run", "--part= --json", NOTHING),
         Command(
             "du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --offline --json"
         ),
@@ -177,6 +172,22 @@ COMMANDS = {
             "Run a command, and keep a record of it",
             "-n= --name= -i= --input= -o= --output= --keep= -m= --metrics= -p= --params= --seed= --image= --shell "
             "--no-observe",
+            NOTHING,
+        ),
+        Command(
+            "lineage",
+            TRACE,
+            "Show what something was made of, and what of it",
+            "--up --down --depth= --rev= --json --mermaid --dot --html",
+            NOTHING,
+        ),
+        Command("whence", TRACE, "Say where a file comes from, by its content", "--json"),
+        Command("runs", TRACE, "List the records of runs, the newest first", "--limit= --json", NOTHING),
+        Command(
+            "compare",
+            TRACE,
+            "Lay two runs side by side, and show what differs",
+            "--offline --json --exit-code",
             NOTHING,
         ),
         Command(

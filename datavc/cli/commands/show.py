@@ -2,77 +2,99 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datavc.cli.options import Json, Offline
-from datavc.cli.render import from_here, print_json, show_path, styled
-from datavc.cli.revisions import past_path
+from datavc.cli.options import Json
+from datavc.cli.render import print_json, show_path
 from datavc.cli.session import current
-from datavc.formats.amounts import count, human_size
+from datavc.formats.amounts import files_and_bytes, human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.show import Shown
-    from datavc.repo import Repo
+    from datavc.formats.digest import Digest
+    from datavc.formats.record import Data, Record
 
 
 def show(
-    path: Annotated[
+    record: Annotated[
         str,
         typer.Argument(
-            metavar="[REV:]PATH", show_default=False, help="A dataset or a path in it, now or in a revision"
+            metavar="RECORD|PATH", show_default=False, help="A record, or a dataset that one made"
         ),
     ],
-    offline: Offline = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part", metavar="NAME", show_default=False, help="Print an object of it: stdout, stderr, files"
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Tell what is known of a dataset, or of one file in it
+    """Say what a record has of its run
 
-    Its digest and size, the commit that made this version, its tags, how it was made, and whether the cache has it.
+    The whole of it with --json, what the command wrote with --part stdout.
 
     Examples:
-      datavc show data/train
-      datavc show v1.0:data/train/labels.csv
-      datavc show HEAD~3:
+      datavc show model
+      datavc show xxh128:99aa06d3 --part stdout
 
-    Exit codes: 0 done, 1 no such path, 10 no repository.
+    Exit codes: 0 done, 1 there is no such record, 2 usage, 10 no repository, 12 damaged.
     """
-    from datavc.operations.show import show as tell
+    from datavc.operations.runs import the_record, write_output
+    from datavc.operations.steps.versions import is_digest
     from datavc.repo import Repo
 
     session = current()
     repo = Repo.find(session.folder)
-    revision, place = past_path(repo, path, "show")
-    rows = tell(repo, place, revision=revision, offline=offline, progress=session.progress)
-    if json:
-        print_json(rows)
-        return
-    for row in rows:
-        print(styled(show_path(from_here(repo.root, row.path)), "bold"))
-        for label, value in _facts(repo, row):
-            print(f"  {label:<10}{value}")
+    digest, found = the_record(repo, record, None if is_digest(record) else session.absolute(record))
+    if part is not None:
+        write_output(repo, found, part, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    elif json:
+        print_json({"record": str(digest), **found.values})
+    else:
+        for line in _lines(digest, found):
+            print(line)
 
 
-def _facts(repo: Repo, row: Shown) -> Iterator[tuple[str, str]]:
-    yield "kind", row.kind
-    yield "digest", str(row.digest)
-    yield "size", f"{human_size(row.size)} ({row.size:,} bytes), {count(row.files, 'file')}"
-    if row.path != row.dataset:
-        yield "dataset", f"{show_path(from_here(repo.root, row.dataset))} {row.version}"
-    if row.made is not None:
-        made = row.made
-        yield (
-            "commit",
-            f"{made.commit[:12]} {made.date[:10]} {show_path(made.author)}: {show_path(made.message)}",
-        )
-    if row.tags:
-        yield "tags", ", ".join(map(show_path, row.tags))
-    if row.run is not None:
-        stage = f"stage {row.run['stage']}: " if row.run.get("stage") else ""
-        yield "made by", stage + show_path(row.run.get("command", ""))
-        yield "record", row.run["record"]
-    if row.imported is not None:
-        yield "from", " ".join(f"{key} {show_path(value)}" for key, value in row.imported.items())
-    yield "cache", "complete" if row.in_cache else "not complete: datavc fetch"
+def _lines(digest: Digest, record: Record) -> Iterator[str]:
+    time, code, where = record.section("time"), record.section("code"), record.section("environment")
+    yield f"record   {digest}"
+    yield f"command  {show_path(' '.join(record.argv))}"
+    if record.stage:
+        yield f"name     {show_path(record.stage)}"
+    seconds = int(time.get("wall_ms") or 0) / 1000
+    memory = human_size(int(time.get("peak_memory") or 0))
+    yield f"status   {record.status}, {record.start[:19].replace('T', ' ')} UTC, {seconds:.1f} s, {memory}"
+    commit = str(code.get("commit") or "")[:12] or "not in git"
+    notes = [
+        str(word) for word in (code.get("branch"), "with changes" if code.get("dirty") else None) if word
+    ]
+    notes += ["changed while it ran"] if code.get("mutated") else []
+    yield f"code     {show_path(', '.join([commit, *notes]))}"
+    python, system, params = where.get("python") or {}, where.get("os") or {}, record.section("params")
+    machine = [_joined("Python", python.get("version")), str(system.get("name") or "")]
+    yield f"ran on   {show_path(', '.join(filter(None, machine)))}"
+    if params.get("seed") is not None:
+        yield f"seed     {params['seed']}"
+    for way, rows in (("read", record.inputs), ("made", record.outputs)):
+        for row in rows:
+            yield f"{way}     {_data(row)}"
+    blind = record.section("observed").get("blind")
+    if isinstance(blind, list) and blind:
+        yield f"unseen   what {show_path(', '.join(map(str, blind)))} opened"
+    yield f"kept     {show_path(', '.join(sorted(record.objects)))}"
+
+
+def _joined(word: str, value: object) -> str:
+    return f"{word} {value}" if value else ""
+
+
+def _data(row: Data) -> str:
+    digest = row.digest.short if row.digest is not None else "gone"
+    maker = f", by record {row.record.short}" if row.record is not None else ""
+    seen = "" if row.declared else ", not declared"
+    return f"{show_path(row.path)}  {digest}, {files_and_bytes(row.files, row.size)}{maker}{seen}"

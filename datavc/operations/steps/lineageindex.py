@@ -111,6 +111,13 @@ class LineageIndex:
             return Known(digest, *row[1:])
         return None
 
+    def full_digest(self, text: str) -> Digest | None:
+        """The digest of data that ``text`` begins, where exactly one is known."""
+        rows = self._database.execute(
+            "SELECT DISTINCT digest FROM edges WHERE digest >= ? AND digest < ? LIMIT 2", (text, text + "g")
+        ).fetchall()
+        return Digest.parse(rows[0][0]) if len(rows) == 1 else None
+
     def edges_of(self, record: Digest) -> list[Edge]:
         """What a record read and made."""
         return [
