@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 from collections.abc import Iterator
@@ -85,6 +86,7 @@ def test_threads_read_at_once(url: str):
 
 def _part(fs: DatavcFileSystem, start: int) -> bytes:
     part: bytes = fs.cat_file("data/big", start, start + 10)
+    assert fs._owner == os.getpid(), "connections, threads and locks of another process were used"
     return part
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import shutil
 import threading
@@ -24,6 +26,7 @@ from datavc.errors import (
 from datavc.formats.tree import FILE, FOLDER
 from datavc.operations.reading import FoundEntry, Snapshot
 from datavc.operations.steps import content
+from datavc.operations.steps.pieces import Pieces
 from datavc.repo import Repo
 
 BIG = random.Random(1).randbytes(6_000_000)
@@ -376,10 +379,29 @@ def test_a_blob_that_a_workspace_shares_is_hashed_before_it_is_believed(here: Pr
     found = snapshot(here)
     assert read(found, b"data/big", 10, 20) == BIG[10:20]
 
+    os.utime(blobs[0], (0, 0))
+    assert read(found, b"data/big", 10, 20) == BIG[10:20]
+
     flip(blobs[0], 5_000_000)
 
     with pytest.raises(DigestMismatch, match="blobs/"):
         read(found, b"data/big", 10, 20)
+
+
+def test_a_chunk_list_that_is_not_that_of_the_file_is_found_when_all_of_it_is_read(pushed: Project):
+    found = snapshot(pushed)
+    entry = found.find(b"data/big.bin")
+    found.read(entry, 0, 10)
+    assert entry.version is not None and entry.digest is not None
+    opened = found._contents._content(entry.version)
+    listed = opened._layouts[entry.digest.raw]
+    assert listed is not None
+    lengths = [stop - start for start, stop in itertools.pairwise(listed.starts)]
+    starts = list(itertools.accumulate(reversed(lengths), initial=0))
+    opened._layouts[entry.digest.raw] = Pieces(listed.digests[::-1], starts)
+
+    with pytest.raises(DigestMismatch, match="do not add up to it"):
+        found.read(entry)
 
 
 def test_an_entry_that_gives_another_size_than_its_object_has_is_refused(pushed: Project):
