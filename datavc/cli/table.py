@@ -188,7 +188,6 @@ COMMANDS = {
             TRACE,
             "Lay two runs side by side, and show what differs",
             "--offline --json --exit-code",
-            NOTHING,
         ),
         Command(
             "evict",

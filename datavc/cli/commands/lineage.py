@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datavc.cli.options import Json
-from datavc.cli.render import print_json
+from datavc.cli.render import print_json, talk
 from datavc.cli.session import current
+
+if TYPE_CHECKING:
+    from datavc.lineage.graph import Graph
 
 
 def lineage(
@@ -56,19 +59,20 @@ def lineage(
     asked = subject if is_digest(subject) else session.absolute(subject)
     graph = find_lineage(repo, asked, up=not down, depth=depth, rev=rev)
     if json:
-        print_json(
-            {"top": graph.top, "nodes": list(graph.nodes.values()), "edges": graph.edges, "cut": graph.cut}
-        )
-    elif mermaid:
-        print(spell.mermaid(graph))
-    elif dot:
-        print(spell.dot(graph))
+        nodes = list(graph.nodes.values())
+        print_json({"top": graph.top, "nodes": nodes, "edges": graph.edges, "cut": graph.cut})
+    elif mermaid or dot:
+        print(spell.mermaid(graph) if mermaid else spell.dot(graph))
     elif html:
         print(spell.page(graph, f"Lineage of {subject}"), end="")
     else:
-        for line in spell.text_tree(graph, up=not down):
-            print(line)
-        if len(graph.nodes) == 1:
-            from datavc.cli.render import talk
+        _print_tree(graph, up=not down)
 
-            talk("no record says more" if not down else "no record read it")
+
+def _print_tree(graph: Graph, *, up: bool) -> None:
+    from datavc.lineage.graph import text_tree
+
+    for line in text_tree(graph, up=up):
+        print(line)
+    if len(graph.nodes) == 1:
+        talk("no record says more" if up else "no record read it")
