@@ -14,12 +14,10 @@ from pathlib import Path
 
 from datavc.errors import NotFoundError, ObjectNotFound, UsageError
 from datavc.formats.paths import is_inside, show
-from datavc.operations.fetch import fetch
 from datavc.operations.selection import select
-from datavc.operations.steps.chosen import Revisions
 from datavc.operations.steps.dropping import Drop, carry_out_drop, plan_drop
 from datavc.operations.steps.elsewhere import elsewhere
-from datavc.operations.steps.fulfil import deliver_workers
+from datavc.operations.steps.fulfil import Fulfilment, deliver_workers
 from datavc.operations.steps.guarding import refuse_full, refuse_missing, refuse_unsaved
 from datavc.operations.steps.ignorelines import settle_ignore_lines
 from datavc.operations.steps.revisions import Revision, resolve_revision, revision_before
@@ -160,14 +158,19 @@ class _Run:
             result.datasets.append(
                 carry_out_drop(place, drop, dry_run=self._dry_run, workers=workers, progress=self._progress)
             )
+        written: list[Fulfilment] = []
         for job in jobs:
             if drops and not self._dry_run and _meets(job, drops):
                 # What it will find is only there now that the others are gone.
                 job = prepare(place, job.wanted, workers, self._progress)
                 self._judge(place, [job], [])
             result.datasets.append(
-                carry_out(place, job, dry_run=self._dry_run, workers=workers, progress=self._progress)
+                carry_out(
+                    place, job, written, dry_run=self._dry_run, workers=workers, progress=self._progress
+                )
             )
+        for fulfilment in written:
+            fulfilment.remember()
         if result.commit is not None and place is self._repo and not self._dry_run:
             paths = [row.path for row in result.datasets]
             settle_ignore_lines(place, result.commit, paths)
@@ -204,6 +207,9 @@ class _Run:
 
     def _fetch(self, revision: Revision, lacking: list[Wanted]) -> None:
         """Bring what is missing into the cache. Raises what fetch does; nothing was touched then."""
+        from datavc.operations.fetch import fetch
+        from datavc.operations.steps.chosen import Revisions
+
         paths = [
             self._repo.root_bytes + b"/" + wanted.path + (b"/" + part if part else b"")
             for wanted in lacking

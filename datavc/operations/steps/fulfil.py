@@ -69,7 +69,7 @@ class Fulfilment:
         self._modes_set: dict[bytes, Stat] = {}
 
     def run(self) -> None:
-        """Do it all, durably, and write the stat rows of what was done.
+        """Do it all, durably. What :meth:`remember` does may wait until other datasets are done too.
 
         Raises:
             ConflictError, StorageError, IntegrityError: as :func:`deliver_batch`.
@@ -86,7 +86,6 @@ class Fulfilment:
                     self._remove(root_fd, self._plan.removed, self._plan.removed_folders)
         finally:
             os.close(root_fd)
-        self._write_rows()
 
     def _make_folders(self, root_fd: int) -> None:
         parent = self._view.path.rpartition(b"/")[0]
@@ -198,8 +197,12 @@ class Fulfilment:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                         raise
 
-    def _write_rows(self) -> None:
-        """The stat rows of every folder that was touched, from what was written and what was there before."""
+    def remember(self) -> None:
+        """Write the stat rows of every folder that was touched, from what was written and what was there before.
+
+        Waits until the file system's clock has moved on from the last write: once for several datasets, if they are
+        remembered after all of them are written.
+        """
         scan = Scan(self._repo.algorithm, self._view.scan.top, clock_ns=self._clock())
         before = self._view.scan.folders
         gone = [path for path in self._plan.touched if self._folder(path) is None]

@@ -129,8 +129,16 @@ def versions_on_record(repo: Repo, view: View) -> list[tuple[Digest, str]]:
     return found
 
 
-def carry_out(repo: Repo, job: Job, *, dry_run: bool, workers: Workers, progress: Progress) -> CheckedOut:
-    """Do what was planned, durably. Raises as :class:`Fulfilment`."""
+def carry_out(
+    repo: Repo,
+    job: Job,
+    written: list[Fulfilment],
+    *,
+    dry_run: bool,
+    workers: Workers,
+    progress: Progress,
+) -> CheckedOut:
+    """Do what was planned, durably; what it wrote is still to be remembered then. Raises as :class:`Fulfilment`."""
     view, plan = job.view, job.plan
     saved = None
     if not dry_run:
@@ -144,7 +152,11 @@ def carry_out(repo: Repo, job: Job, *, dry_run: bool, workers: Workers, progress
         else:
             _note_begun(repo, job)
             _write_pointer(repo, job)
-            Fulfilment(repo, view, plan, job.located, job.target, workers=workers, progress=progress).run()
+            fulfilment = Fulfilment(
+                repo, view, plan, job.located, job.target, workers=workers, progress=progress
+            )
+            fulfilment.run()
+            written.append(fulfilment)
             _note_done(repo, job)
     return CheckedOut(
         view.path,
