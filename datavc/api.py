@@ -116,15 +116,21 @@ class Repo:
         checkout(repo, [absolute], revision=rev or "HEAD", to=folder)
         return folder / os.fsdecode(repo.relative(absolute))
 
-    def ls(self, path: AnyPath | None = None, *, recursive: bool = False) -> list[ListedEntry]:
-        """The datasets; or what is in a folder of one, as its pointer says.
+    def ls(
+        self, path: AnyPath | None = None, *, rev: str | None = None, recursive: bool = False
+    ) -> list[ListedEntry]:
+        """The datasets, or what is in a folder of one: as the pointers say, or as they were at the revision ``rev``.
 
         Raises:
-            NotFoundError: nothing has that path. ObjectNotFound: neither the cache nor a remote has its trees.
+            NotFoundError: nothing has that path. UsageError: there is no such revision.
+            ObjectNotFound: neither the cache nor a remote has its trees.
         """
         from datavc.operations.ls import ls
+        from datavc.operations.steps.revisions import resolve_revision
 
-        return ls(self._open(), None if path is None else self._absolute(path), recursive=recursive)
+        repo = self._open()
+        among = None if rev is None else resolve_revision(repo, rev).datasets
+        return ls(repo, None if path is None else self._absolute(path), among=among, recursive=recursive)
 
     # Verbs
 

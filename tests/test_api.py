@@ -188,6 +188,15 @@ def test_the_workspace_goes_back_to_a_revision_and_forth(two: Project):
     assert two.read("data/x.csv") == b"a\n2\n"
 
 
+def test_folders_are_listed_as_they_were(two: Project):
+    two.write({"data/new": "new"})
+    datavc.add("data")
+
+    assert [row.path for row in datavc.ls("data")] == [b"data/big", b"data/new", b"data/x.csv"]
+    assert [row.path for row in datavc.ls("data", rev="v1")] == [b"data/big", b"data/x.csv"]
+    assert [row.path for row in datavc.ls(rev="v1")] == [b"data"]
+
+
 def test_the_history_of_a_dataset_is_a_list(two: Project):
     versions = datavc.log("data").versions
 
