@@ -161,7 +161,12 @@ COMMANDS = {
         Command(
             "ls", LOOK, "List datasets and the files in them", "-r --recursive -l --long --offline --json"
         ),
-        Command("show", TRACE, "Say what a record has of its run", "--part= --json", NOTHING),
+        Command(
+            "show",
+            TRACE,
+            "Tell what is known of a dataset, of a path in it, or of a run",
+            "--part= --offline --json",
+        ),
         Command(
             "du", LOOK, "Add up how much is in datasets and their folders", "-d= --depth= --offline --json"
         ),

@@ -33,7 +33,7 @@ class DatasetTag:
 
 @dataclass(frozen=True, slots=True)
 class TagResult:
-    """The tag that was made, the command that sends it to others, and whether the pointer differs from the tagged one."""
+    """The tag that was made, the command that sends it to others, and whether the pointer here ``differs`` from HEAD's."""
 
     made: DatasetTag
     push: str
@@ -84,7 +84,8 @@ def tag(
     )
     remote = remote_for_tags(git) or "REMOTE"
     push = f"git push {shell_word(remote.encode())} {shell_word(b'refs/tags/' + short)}"
-    return TagResult(made, push, here is not None and here.digest != pointer.digest)
+    differs = revision == "HEAD" and here is not None and here.digest != pointer.digest
+    return TagResult(made, push, differs)
 
 
 def tags(repo: Repo, path: bytes | None = None) -> list[DatasetTag]:

@@ -224,7 +224,7 @@ def test_failed_runs_are_listed(story: Project):
 
 def test_a_record_is_shown_whole_or_in_part(story: Project):
     text = story.run("show", "model.bin").out
-    values = json.loads(story.run("show", "model.bin", "--json").out)
+    values = json.loads(story.run("show", "model.bin", "--json").out)[0]["record"]
 
     assert "name     train" in text
     assert "read     clean.txt" in text
@@ -232,7 +232,9 @@ def test_a_record_is_shown_whole_or_in_part(story: Project):
     assert values["inputs"][0]["record"] == records(story)[1]
     assert story.run("show", "model.bin", "--part", "stdout").out == "read 1\n"
     assert story.run("show", "model.bin", "--part", "nothing", code=1).err
-    assert "no record" in story.run("show", "raw", code=1).err
+    assert json.loads(story.run("show", values["record"], "--json").out) == values
+    assert json.loads(story.run("show", "raw", "--json").out)[0]["record"] is None
+    assert "no record" in story.run("show", "raw", "--part", "stdout", code=1).err
 
 
 def test_a_broken_index_is_made_anew(story: Project):

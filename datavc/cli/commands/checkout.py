@@ -109,8 +109,8 @@ def _say_where(repo: Repo, result: CheckoutResult, to: str | None, *, dry_run: b
     from datavc.operations.steps.notes import current_commit
 
     assert repo.git is not None and result.commit is not None
-    place = f"in {to}" if to is not None else "the workspace"
-    talk(f"{place}: {result.commit[:12]} {subject(repo.git, result.commit)}")
+    place = f"in {to}: as" if to is not None else "as"
+    talk(f"{place} in {result.commit[:12]} {subject(repo.git, result.commit)}")
     if to is None and not dry_run and result.commit != current_commit(repo):
         next_command("datavc checkout HEAD, to return")
 
