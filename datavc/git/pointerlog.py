@@ -114,7 +114,8 @@ def unsent_pointers(git: Git, remote: str, tips: list[str], there: list[str]) ->
     answer = git.run("cat-file", "--batch-check", input=spelled).decode("ascii", "replace") if there else ""
     known = [line.split(" ")[0] for line in answer.splitlines() if not line.endswith(" missing")]
     # Simplified history leaves out the side of a merge that did not prevail.
-    start = ["--full-history", *tips, "--not", f"--remotes={remote}", *known]
+    followed = [f"--remotes={remote}"] if remote else []
+    start = ["--full-history", *tips, "--not", *followed, *known]
     found: dict[tuple[bytes, str], str] = {}
     for commit, changes in pointer_log(git, start):
         for change in changes:

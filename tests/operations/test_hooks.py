@@ -404,6 +404,10 @@ def test_its_variables_say_what_git_says_in_arguments(shared: Project):
     }
 
     assert "not on the remote origin: data at" in shared.run("git", "hook", "pre-push", code=1).err
+    all_history = {"PRE_COMMIT_LOCAL_BRANCH": "refs/heads/other", "PRE_COMMIT_REMOTE_NAME": "origin"}
+    fewer = {name: value for name, value in shared.environment.items() if not name.startswith("PRE_COMMIT_")}
+    first_push = Project(shared.root, fewer | all_history)
+    assert first_push.run("git", "hook", "pre-push", code=1).err.count(" at ") == 3
     git(shared, "checkout", "-q", "main")
     shared.environment |= {
         "PRE_COMMIT_FROM_REF": second,

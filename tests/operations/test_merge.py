@@ -14,6 +14,7 @@ from projects import Project, Result
 from remotes import add_folder
 from sweeps import COMPLETED, run_killed
 
+from datavc.errors import MalformedError
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pointer import parse_pointer
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry, Tree, encode_tree
@@ -239,6 +240,52 @@ def test_a_decision_holds_for_what_would_have_merged_too():
     merged, conflicts = merge(base, base, theirs, decisions={b"f/x": OURS})
 
     assert (merged, conflicts) == (flat({"f": {"x": A, "y": B}, "z": B}), [])
+
+
+def test_equal_folders_in_several_places_are_merged_once_and_listed_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def deep(leaf: str) -> Node:
+        node: Node = {"x": file(leaf), "y": file("same")}
+        for _ in range(12):
+            node = {"p": node, "q": node}
+        return node
+
+    read: list[bytes] = []
+    real = TreeSource.checked
+    monkeypatch.setattr(
+        TreeSource, "checked", lambda self, entry: (read.append(entry.digest), real(self, entry))[1]
+    )
+
+    _, conflicts = merge(deep("a"), deep("b"), deep("c"))
+
+    assert len(conflicts) == len(set(conflicts)) == 2**12
+    assert ("/".join("pq" * 6) + "/x", "changed by both") in conflicts
+    assert len(read) == 3 * 13
+
+
+def test_conflicts_without_end_are_refused():
+    shelf = Shelf()
+
+    def deep(leaf: str) -> Side:
+        entry = shelf.entry("data", {"x": file(leaf)})
+        for _ in range(25):
+            names = [b"p", b"q"]
+            tree = Tree(
+                _ALGORITHM,
+                names,
+                bytes([FOLDER] * 2),
+                array("Q", [entry.size] * 2),
+                [entry.count] * 2,
+                [entry.digest] * 2,
+            )
+            encoded = encode_tree(tree)
+            shelf.trees[_HASH(encoded)] = encoded
+            entry = Entry(b"data", FOLDER, tree.size, tree.count, _HASH(encoded))
+        return Side(shelf.source(entry), entry)
+
+    with pytest.raises(MalformedError, match="files in conflict"):
+        TreeMerge(_ALGORITHM, deep("a"), deep("b"), deep("c")).run()
 
 
 def nodes(leaves: int = 12) -> st.SearchStrategy[Node]:

@@ -140,8 +140,10 @@ def _pre_push(repo: Repo, arguments: list[str]) -> int | None:
 
 def _pushed() -> list[tuple[str, str]]:
     """The commits that git sends, each with what the other side has now."""
-    if os.environ.get("PRE_COMMIT_TO_REF"):
-        return [(os.environ["PRE_COMMIT_TO_REF"], os.environ.get("PRE_COMMIT_FROM_REF", ""))]
+    # Of a first push of all history, the pre-commit framework says only which branch it is.
+    tip = os.environ.get("PRE_COMMIT_TO_REF") or os.environ.get("PRE_COMMIT_LOCAL_BRANCH")
+    if tip:
+        return [(tip, os.environ.get("PRE_COMMIT_FROM_REF", ""))]
     if sys.stdin is None or sys.stdin.isatty():
         return []
     rows = [line.split(" ") for line in sys.stdin.read().splitlines()]

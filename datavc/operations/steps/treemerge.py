@@ -23,6 +23,8 @@ THEIRS = "theirs"
 
 Row = tuple[int, int, int, bytes]  # kind, size, count, digest
 _REGULAR = (FILE, EXECUTABLE)
+# Nobody settles more; a few trees that name each other could make conflicts without end.
+_MOST_CONFLICTS = 1 << 20
 
 
 class Side(NamedTuple):
@@ -56,6 +58,7 @@ class TreeMerge:
     favour: str | None = None
     conflicts: list[Conflict] = field(default_factory=list)
     written: dict[bytes, bytes] = field(default_factory=dict)
+    _merged: dict[tuple[bytes | None, ...], tuple[Entry | None, list[Conflict]]] = field(default_factory=dict)
 
     def run(self) -> Entry | None:
         """The merged dataset as an entry; it means something only where no conflicts are left.
@@ -65,6 +68,7 @@ class TreeMerge:
         """
         self.conflicts.clear()
         self.written.clear()
+        self._merged.clear()
         base = self.base.entry if self.base is not None else None
         with deep_recursion():
             merged = self._entry(b"", base, self.ours.entry, self.theirs.entry)
@@ -85,7 +89,11 @@ class TreeMerge:
             if ours == base:
                 return theirs
         if _are_folders(base, ours, theirs, below=below):
-            return self._folder(path, base, ours, theirs)
+            return (
+                self._folder(path, base, ours, theirs)
+                if below
+                else self._folder_once(path, base, ours, theirs)
+            )
         combined = _combined(base, ours, theirs)
         if combined is not None:
             return combined
@@ -93,6 +101,29 @@ class TreeMerge:
             return sides[self.favour]
         self.conflicts.append(Conflict(path, _reason(base, ours, theirs)))
         return ours
+
+    def _folder_once(
+        self, path: bytes, base: Entry | None, ours: Entry | None, theirs: Entry | None
+    ) -> Entry | None:
+        """Merge a folder; the same three that lie in several places are merged once, and have the same conflicts in each."""
+        like = ours or theirs
+        assert like is not None
+        sides = (base, ours, theirs)
+        key = tuple(e.digest if e is not None and e.kind == FOLDER else None for e in sides)
+        known = self._merged.get(key)
+        if known is None:
+            before = len(self.conflicts)
+            entry = self._folder(path, base, ours, theirs)
+            found = [
+                Conflict(row.path[len(path) :].lstrip(b"/"), row.reason) for row in self.conflicts[before:]
+            ]
+            del self.conflicts[before:]
+            known = self._merged[key] = entry, found
+        if len(self.conflicts) + len(known[1]) > _MOST_CONFLICTS:
+            raise MalformedError(f"the versions have more than {_MOST_CONFLICTS:,} files in conflict")
+        prefix = path + b"/" if path else b""
+        self.conflicts += [Conflict(prefix + row.path, row.reason) for row in known[1]]
+        return known[0]._replace(name=like.name) if known[0] is not None else None
 
     def _folder(
         self, path: bytes, base: Entry | None, ours: Entry | None, theirs: Entry | None
