@@ -13,7 +13,7 @@ from datavc.store.index import IndexBuilder, ObjectIndex
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
-from datavc.store.roots import new_root, publish_root
+from datavc.store.roots import begin_writing, new_root, publish_root
 
 REPO_ID = "0123456789abcdef" * 2
 XXH = hash_function("xxh128")
@@ -61,7 +61,8 @@ def write_root(backend: Backend, digest: Digest, indexes: Sequence[str], *, comp
     make = new_root(
         REPO_ID, digest, kind="folder", size=1, files=1, path=b"data", commit=None, complete=complete
     )
-    return publish_root(backend, digest.algorithm, make, list(indexes))
+    guard = begin_writing(backend, digest.algorithm)
+    return publish_root(backend, digest.algorithm, make, list(indexes), guard)
 
 
 def overwrite(backend: Backend, name: str, data: bytes) -> None:

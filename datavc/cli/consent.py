@@ -19,11 +19,12 @@ def let_write(repo: Repo, remote: str | None, *, yes: bool) -> None:
     address = address_to_allow(repo, chosen)
     if address is None or address == chosen.allowed:
         return
-    if yes or _agrees(f"datavc.toml says that the remote {chosen.name} is {address}. Write there?"):
+    if yes or agrees(f"datavc.toml says that the remote {chosen.name} is {address}. Write there?"):
         allow(repo, chosen)
 
 
-def _agrees(question: str) -> bool:
+def agrees(question: str) -> bool:
+    """Whether the user says yes; where there is no terminal to ask at, nobody does."""
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return False
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)

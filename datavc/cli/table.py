@@ -200,6 +200,13 @@ COMMANDS = {
             "Drop from this machine what a remote holds",
             "-r= --remote= --max-size= --workspace -n --dry-run --json",
         ),
+        Command(
+            "gc",
+            CARE,
+            "Delete what no version needs any more",
+            "-r= --remote= --grace= --older-than= --most --restore -n --dry-run -y --yes --json",
+            NOTHING,
+        ),
         Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
         Command(
             "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING

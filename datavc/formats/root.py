@@ -32,7 +32,8 @@ class Root:
     ``kind`` is the dataset's, or ``record``; ``size`` counts bytes. ``path`` is the dataset's, empty for a record
     that has none. ``repo`` is the id of the repo, ``commit`` the git commit that was checked out, ``when`` RFC 3339
     in UTC. ``nonce`` makes each writing of a root differ. ``indexes`` names 1 to 16 pack indexes. ``complete`` is
-    false where a cache holds a part only; ``saved`` is true for unsaved work that ``--force`` put away.
+    false where a cache holds a part only; ``saved`` is true for unsaved work that ``--force`` put away. ``clone`` tells
+    which clone wrote it, where that is known: 32 hex digits that say nothing else.
     """
 
     digest: Digest
@@ -49,6 +50,7 @@ class Root:
     complete: bool = True
     saved: bool = False
     client: str = "datavc"
+    clone: str | None = None
 
 
 def encode_root(root: Root) -> bytes:
@@ -75,6 +77,8 @@ def encode_root(root: Root) -> bytes:
         "saved": root.saved,
         "client": root.client,
     }
+    if root.clone is not None:
+        fields["clone"] = root.clone
     try:
         _root(Fields(fields, what))
     except MalformedError as error:
@@ -114,4 +118,5 @@ def _root(fields: Fields) -> Root:
         complete=fields.flag("complete"),
         saved=fields.flag("saved"),
         client=fields.text("client"),
+        clone=fields.optional_text("clone", _REPO_ID, "32 hex digits"),
     )

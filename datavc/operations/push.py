@@ -6,7 +6,9 @@ there costs one request.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from datavc.errors import DatavcError, StorageError, UsageError
 from datavc.formats.amounts import human_size
@@ -29,6 +31,7 @@ from datavc.operations.steps.transfer import (
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store.remote import RemoteStore
+from datavc.store.tombstones import GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +154,17 @@ class _Run:
         suspects = self._notes.suspects.get(version.path)
         if suspects is None and self._check:
             suspects = set()
-        if root is not None and suspects is None:
+        if root is not None and suspects is None and (self._dry_run or not _is_old(root)):
             self._pushing.done(version)
             return PushedDataset(version.path, version.digest, "complete", root.when)
         if self._given_up is not None:
             return PushedDataset(version.path, version.digest, "failed", message=self._given_up)
         try:
+            if root is not None and suspects is None:
+                # Whoever collects garbage there may know nothing of this version, and goes by the age of roots.
+                self._store.renew(root)
+                self._pushing.done(version)
+                return PushedDataset(version.path, version.digest, "complete", root.when)
             pushed = self._pushing.push(version, root, suspects, self._notes.bandwidth, dry_run=self._dry_run)
         except DatavcError as error:
             self.first_error = self.first_error or error
@@ -186,6 +194,12 @@ class _Run:
             known.bandwidth = self._pushing.bandwidth
         if known != self._notes:
             write_notes(self._repo, self._store.name, known)
+
+
+def _is_old(root: Root) -> bool:
+    """Whether a root is older than half of the grace that gc gives to what it does not know."""
+    age = time.time() - datetime.fromisoformat(root.when).timestamp()
+    return age > GRACE_SECONDS / 2
 
 
 def _warnings(repo: Repo, versions: list[Version], *, jobs: int, progress: Progress) -> list[str]:

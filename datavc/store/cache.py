@@ -23,10 +23,11 @@ from datavc.formats.root import Root
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
-from datavc.store.roots import list_roots, publish_root, read_root
+from datavc.store.roots import begin_writing, list_roots, publish_root, read_root
 
 if TYPE_CHECKING:
     from datavc.store.reader import ObjectReader
+    from datavc.store.tombstones import Guard
 
 # What is not stored or fetched again is looked for in this many indexes: each costs a look-up for every new file. The
 # newest are those of a run that was interrupted.
@@ -42,6 +43,7 @@ class Cache:
         self.algorithm = algorithm
         self.backend = FolderBackend(folder, create=create)
         check_note(self.backend, create=create)
+        self._guard: Guard | None = None
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -51,8 +53,7 @@ class Cache:
 
     def register_clone(self, place: Path) -> None:
         """Note that the clone at ``place`` uses this cache, so that nobody drops what it needs."""
-        seed = f"{os.uname().nodename}\0{place}".encode(errors="surrogateescape")
-        name = f"{layout.CLONES}{xxhash.xxh3_128_hexdigest(seed)}"
+        name = f"{layout.CLONES}{clone_id(place)}"
         try:
             self.backend.head(name)
         except StoredFileNotFound:
@@ -142,11 +143,22 @@ class Cache:
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds from the names of its pack indexes, merging them where they are many."""
-        return publish_root(self.backend, self.algorithm, make, indexes)
+        return publish_root(self.backend, self.algorithm, make, indexes, self._guard or self.begin_writing())
+
+    def begin_writing(self) -> Guard:
+        """To be called before one looks what is here that a new root may rely on: gc must not delete it meanwhile."""
+        self._guard = begin_writing(self.backend, self.algorithm)
+        return self._guard
 
     def roots(self) -> Iterator[tuple[str, Root | None]]:
         """Every root of this repo: its stored name, and its content where it is readable."""
         return list_roots(self.backend, self.repo_id)
+
+
+def clone_id(place: Path) -> str:
+    """What stands for the clone whose private folder is ``place``, on this machine."""
+    seed = f"{os.uname().nodename}\0{place}".encode(errors="surrogateescape")
+    return xxhash.xxh3_128_hexdigest(seed)
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ INDEXES = "indexes/"
 ROOTS = "roots/"
 BLOBS = "blobs/"
 CLONES = "clones/"
+TRASH = "trash/"
 
 
 def sealed_name(raw: bytes) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import xxhash
 
@@ -19,7 +22,8 @@ from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
 from datavc.store.reader import ObjectReader
-from datavc.store.roots import publish_root, read_root
+from datavc.store.roots import begin_writing, publish_root, read_root
+from datavc.store.tombstones import Guard
 
 # An index up to this size is read whole at once.
 _SMALL_INDEX_BYTES = 1 << 20
@@ -43,6 +47,7 @@ class RemoteStore:
         self.backend: Backend = self.requests
         self._is_prepared = False
         self._files: dict[str, bytes] = {}
+        self._guard: Guard | None = None
 
     def describe(self) -> str:
         """Its name and where it is, for messages."""
@@ -127,7 +132,21 @@ class RemoteStore:
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds. Everything it names must just have been seen there."""
-        return publish_root(_IndexFiles(self.backend, self._files, whole=True), self.algorithm, make, indexes)
+        backend = _IndexFiles(self.backend, self._files, whole=True)
+        return publish_root(backend, self.algorithm, make, indexes, self._guard or self.begin_writing())
+
+    def renew(self, root: Root) -> Root:
+        """Write a complete root again, so that it counts as new. Raises ConflictError: gc has begun to delete it."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        renewed = replace(root, when=when, nonce=os.urandom(8).hex())
+        self.begin_writing().publish(renewed)
+        return renewed
+
+    def begin_writing(self) -> Guard:
+        """To be called before one looks what is there that a new root may rely on, so that gc does not delete it. Cheap."""
+        if self._guard is None:
+            self._guard = begin_writing(self.backend, self.algorithm)
+        return self._guard
 
 
 class _IndexFiles(WrappingBackend):

@@ -12,7 +12,8 @@ from datavc.errors import MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root, decode_root, encode_root
 from datavc.store import layout
-from datavc.store.index import merge_indexes
+from datavc.store.index import ObjectIndex, merge_indexes
+from datavc.store.tombstones import Guard
 
 MAX_INDEXES = 16
 
@@ -42,6 +43,7 @@ def new_root(
     commit: str | None,
     saved: bool = False,
     complete: bool = True,
+    clone: str | None = None,
 ) -> Callable[[tuple[str, ...]], Root]:
     """What makes a root of ``digest``, once the names of its pack indexes are known."""
 
@@ -61,15 +63,33 @@ def new_root(
             complete=complete,
             saved=saved,
             client=f"datavc {__version__}",
+            clone=clone,
         )
 
     return make
 
 
+def begin_writing(backend: Backend, algorithm: str) -> Guard:
+    """What :func:`publish_root` needs; to be called before one looks what there is. One listing. Raises MalformedError."""
+
+    def packs_of(names: tuple[str, ...]) -> dict[bytes, int]:
+        return ObjectIndex(backend, algorithm, names, look=False).packs()
+
+    return Guard(backend, packs_of)
+
+
 def publish_root(
-    backend: Backend, algorithm: str, make: Callable[[tuple[str, ...]], Root], indexes: list[str]
+    backend: Backend,
+    algorithm: str,
+    make: Callable[[tuple[str, ...]], Root],
+    indexes: list[str],
+    guard: Guard,
 ) -> Root:
-    """Write the root that ``make`` builds from the names of its pack indexes, merging the smallest where they are many."""
+    """Write the root that ``make`` builds from the names of its pack indexes, merging the smallest where they are many.
+
+    Raises:
+        ConflictError: what it relies on is being deleted as garbage.
+    """
     if len(indexes) > MAX_INDEXES:
         sizes = {name: backend.head(layout.index_path(name)).size for name in indexes}
         by_size = sorted(indexes, key=lambda name: (sizes[name], name))
@@ -77,7 +97,7 @@ def publish_root(
         kept = [name for name in indexes if name not in merged]
         indexes = [*kept, *merge_indexes(backend, algorithm, merged)]
     root = make(tuple(indexes))
-    write_root(backend, root)
+    guard.publish(root)
     return root
 
 

@@ -17,7 +17,7 @@ from datavc.errors import StorageError, StoredFileNotFound, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.root import decode_root, encode_root
 from datavc.store import layout
-from datavc.store.roots import MAX_INDEXES, list_roots, new_root, publish_root, read_root
+from datavc.store.roots import MAX_INDEXES, begin_writing, list_roots, new_root, publish_root, read_root
 
 DIGEST = Digest("xxh128", bytes(range(16)))
 OTHER = Digest("xxh128", bytes(16))
@@ -196,5 +196,6 @@ def test_a_root_without_indexes_is_refused_and_nothing_is_written(backend: Backe
             "xxh128",
             new_root(REPO_ID, DIGEST, kind="file", size=-1, files=1, path=b"a", commit=None),
             NAMES[:1],
+            begin_writing(backend, "xxh128"),
         )
     assert list(list_roots(backend)) == []

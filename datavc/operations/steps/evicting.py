@@ -125,21 +125,23 @@ class Eviction:
     def _files_of(self, root: Root) -> set[bytes] | None:
         """The digests of a version's files; None where that cannot be known."""
         if root.digest not in self._blob_digests:
-            self._blob_digests[root.digest] = self._walk(root)
+            self._blob_digests[root.digest] = files_of(self._cache, root)
         return self._blob_digests[root.digest]
 
-    def _walk(self, root: Root) -> set[bytes] | None:
-        if root.kind == "record" or root.digest.algorithm != self._cache.algorithm:
-            return None
-        if root.kind != "folder":
-            return {root.digest.raw}
-        source = TreeSource(self._cache, None, root.digest, root.kind)
-        try:
-            return {
-                entry.digest
-                for _, _, tree in source.distinct()
-                for entry in entries(tree)
-                if entry.kind != FOLDER
-            }
-        except DatavcError:
-            return None
+
+def files_of(cache: Cache, root: Root) -> set[bytes] | None:
+    """The digests of the files of a root's version; None where that cannot be known."""
+    if root.kind == "record" or root.digest.algorithm != cache.algorithm:
+        return None
+    if root.kind != "folder":
+        return {root.digest.raw}
+    source = TreeSource(cache, None, root.digest, root.kind)
+    try:
+        return {
+            entry.digest
+            for _, _, tree in source.distinct()
+            for entry in entries(tree)
+            if entry.kind != FOLDER
+        }
+    except DatavcError:
+        return None

@@ -20,6 +20,7 @@ from datavc.operations.steps.closure import Closure, affected, find_closure
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.store import layout
+from datavc.store.cache import clone_id
 from datavc.store.index import ObjectIndex
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import new_root
@@ -97,6 +98,7 @@ class Pushing:
             ObjectNotFound, DigestMismatch: the cache lacks something, or is damaged; no root was written.
             StorageError: the remote failed or refused.
         """
+        self._remote.begin_writing()
         foundation = self._foundation(version, own, suspects)
         closure = self._closure(version, foundation)
         if not foundation.is_proved and self._lost_hits(foundation, closure):
@@ -242,5 +244,6 @@ class Pushing:
             files=version.files,
             path=version.path,
             commit=version.commit,
+            clone=clone_id(self._repo.shared),
         )
         return remote.publish_root(make, [*foundation.inherited, *names])

@@ -19,6 +19,7 @@ class Reachable:
     def __init__(self, cache: Cache, algorithm: str, inherited: tuple[str, ...]) -> None:
         self._cache = cache
         self._algorithm = algorithm
+        cache.begin_writing()
         self._inherited = ObjectIndex(cache.backend, algorithm, inherited)
         self.known = ObjectIndex(cache.backend, algorithm, cache.dedup_names(inherited))
         self._reader = ObjectReader(cache.backend, algorithm, self.known.find)

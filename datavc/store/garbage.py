@@ -1,0 +1,383 @@
+"""Deleting from a store what no root needs: looked for, doomed by a tombstone, and a grace later deleted.
+
+How writers are kept from relying on it meanwhile is told in :mod:`datavc.store.tombstones`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+
+from datavc.backends.base import Backend, StoredFile
+from datavc.errors import (
+    ConflictError,
+    IntegrityError,
+    Locked,
+    MalformedError,
+    StorageError,
+    StoredFileNotFound,
+)
+from datavc.formats.packindex import PackIndexReader
+from datavc.formats.root import Root, decode_root
+from datavc.formats.tombstone import RemovedRoots, Tombstone, decode_removed, encode_removed, encode_tombstone
+from datavc.store import layout
+from datavc.store.tombstones import CLAIM, CLAIM_SECONDS, REMOVED, WAITING, Doomed
+
+# Servers stamp files with whole seconds.
+_CLOCK_STEP_SECONDS = 2.0
+
+NeededBlobs = Callable[[Iterable[Root]], set[str] | None]
+"""The stored names of the whole blobs that some roots need; None where that cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRoot:
+    """A root as it lies in a store: its name, its text, and when it was ``modified`` by the store's clock."""
+
+    name: str
+    root: Root
+    text: str
+    modified: float
+
+
+@dataclass(slots=True)
+class Census:
+    """What is in a store: pack indexes by name, with the packs they name; packs with their lengths; blobs; roots."""
+
+    indexes: dict[str, int] = field(default_factory=dict)
+    named: dict[str, dict[bytes, int]] = field(default_factory=dict)
+    packs: dict[bytes, int] = field(default_factory=dict)
+    blobs: dict[str, int] = field(default_factory=dict)
+    roots: list[StoredRoot] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Stored files that nothing needs: pack indexes and packs, blobs by stored name; all with their lengths in bytes."""
+
+    indexes: dict[str, int]
+    packs: dict[bytes, int]
+    blobs: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        """Bytes in all of them."""
+        return sum(self.indexes.values()) + sum(self.packs.values()) + sum(self.blobs.values())
+
+    def __bool__(self) -> bool:
+        return bool(self.indexes or self.packs or self.blobs)
+
+
+def take_census(backend: Backend, executor: Executor) -> Census:
+    """Everything there is. Roots are listed last, so that what is new meanwhile is named.
+
+    Raises:
+        IntegrityError: something cannot be read, or is named and not there; StorageError: a listing failed, or fell short.
+    """
+    census, began = Census(), backend.now()
+    for file in backend.list(layout.INDEXES):
+        census.indexes[file.name.removeprefix(layout.INDEXES)] = file.size
+    for file in backend.list(layout.PACKS):
+        census.packs[_pack_of(file)] = file.size
+    census.blobs = {file.name: file.size for file in backend.list(layout.BLOBS)}
+    census.named = packs_named(backend, census.indexes, executor)
+    census.roots = read_roots(backend, executor)
+    named = {name: stored.name for stored in census.roots for name in stored.root.indexes}
+    for name in named.keys() - census.indexes.keys():
+        census.indexes[name] = _unlisted(backend, named[name], layout.index_path(name), began)
+    census.named |= packs_named(backend, named.keys() - census.named.keys(), executor)
+    for name, by in named.items():
+        for pack in census.named[name].keys() - census.packs.keys():
+            census.packs[pack] = _unlisted(backend, by, layout.pack_path(pack), began)
+    return census
+
+
+def packs_named(backend: Backend, names: Iterable[str], executor: Executor) -> dict[str, dict[bytes, int]]:
+    """The packs, with their lengths, that each of these pack indexes names; those that are gone meanwhile are left out."""
+
+    def read(name: str) -> dict[bytes, int] | None:
+        path = layout.index_path(name)
+        try:
+            return dict(PackIndexReader(partial(backend.read, path), backend.head(path).size).packs)
+        except StoredFileNotFound:
+            return None
+        except MalformedError as error:
+            raise IntegrityError(
+                f"{path} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
+                "datavc fsck",
+            ) from error
+
+    names = list(names)
+    found = zip(names, executor.map(read, names), strict=True)
+    return {name: packs for name, packs in found if packs is not None}
+
+
+def read_roots(backend: Backend, executor: Executor, expected: Iterable[str] = ()) -> list[StoredRoot]:
+    """Every root, of whatever repo; those ``expected``, by stored name, were listed a moment ago.
+
+    Raises:
+        IntegrityError: one cannot be read, so that nobody knows what it needs. StorageError: the listing fell short.
+    """
+
+    def read(file: StoredFile) -> StoredRoot | None:
+        try:
+            data = backend.read(file.name)
+            return StoredRoot(file.name, decode_root(data), data.decode("ascii"), file.modified)
+        except StoredFileNotFound:
+            return None
+        except MalformedError as error:
+            raise IntegrityError(
+                f"{file.name} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
+                "datavc fsck",
+            ) from error
+
+    files = list(backend.list(layout.ROOTS))
+    listed = {file.name for file in files}
+    for name in expected:
+        if name not in listed and _is_there(backend, name):
+            raise _short(backend, name)
+    found = executor.map(read, files)
+    return [stored for stored in found if stored is not None]
+
+
+def find_garbage(
+    census: Census, roots: Iterable[StoredRoot], doomed: Iterable[Doomed], needed: NeededBlobs
+) -> Garbage:
+    """What none of ``roots`` needs, and no tombstone names yet."""
+    kept = [stored.root for stored in roots]
+    named = {name for root in kept for name in root.indexes}
+    needed_packs = {pack for name in named for pack in census.named.get(name, ())}
+    known = [waiting.tombstone for waiting in doomed]
+    known_indexes = {name for tombstone in known for name in tombstone.indexes}
+    known_packs = {layout.sealed_raw(name) for tombstone in known for name in tombstone.packs}
+    known_blobs = {name for tombstone in known for name in tombstone.blobs}
+    blobs = needed(kept) if census.blobs else None
+    return Garbage(
+        {n: size for n, size in census.indexes.items() if n not in named and n not in known_indexes},
+        {p: size for p, size in census.packs.items() if p not in needed_packs and p not in known_packs},
+        {
+            name: size
+            for name, size in census.blobs.items()
+            if blobs is not None and name not in blobs and name.rpartition("/")[2] not in known_blobs
+        },
+    )
+
+
+def new_id() -> str:
+    """A name for a tombstone; later ones sort behind earlier ones."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
+
+
+def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredRoot]) -> None:
+    """Keep the text of roots in the trash, then delete them. Killed in between, some are still there. Raises StorageError."""
+    removed = RemovedRoots(repo, _who(), _now(), tuple(dict.fromkeys(stored.text for stored in gone)))
+    backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
+    delete_roots(backend, gone)
+
+
+def delete_roots(backend: Backend, gone: Iterable[StoredRoot]) -> None:
+    """Delete roots, except those that were written anew since they were read. Raises StorageError."""
+    began = time.time()
+    for stored in gone:
+        if abs(time.time() - began) > CLAIM_SECONDS / 2:
+            # Writers wait no longer before they rely on what is there.
+            raise StorageError("removing versions takes too long", "run the same command again")
+        try:
+            if backend.read(stored.name).decode("ascii", "replace") == stored.text:
+                backend.delete(stored.name)
+        except StoredFileNotFound:
+            continue
+
+
+def tidy(backend: Backend, older: float) -> None:
+    """Delete what a gc that was killed left in the trash without a tombstone, if modified before ``older``. StorageError."""
+    files = list(backend.list(layout.TRASH))
+    names = {file.name for file in files}
+    for file in files:
+        stone, dot, _ = file.name.partition(".")
+        if dot and stone not in names and file.modified < older:
+            backend.delete(file.name)
+
+
+def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
+    """Write the tombstone; that it waits is written first. Raises StorageError."""
+    tombstone = Tombstone(
+        repo,
+        _who(),
+        _now(),
+        tuple(sorted(garbage.indexes)),
+        tuple(sorted(map(layout.sealed_name, garbage.packs))),
+        tuple(sorted({name.rpartition("/")[2] for name in garbage.blobs})),
+    )
+    encoded = encode_tombstone(tombstone)
+    backend.write(f"{layout.TRASH}{id_}{WAITING}", _now().encode() + b"\n")
+    backend.write(f"{layout.TRASH}{id_}", encoded)
+
+
+def removed_roots(backend: Backend) -> dict[str, tuple[float, list[Root]]]:
+    """What was removed and can be put back: by the tombstone's id, since when, and the roots. Raises MalformedError."""
+    found = {}
+    for file in backend.list(layout.TRASH):
+        if file.name.endswith(REMOVED):
+            try:
+                removed = decode_removed(backend.read(file.name), file.name)
+            except StoredFileNotFound:
+                continue
+            roots = [decode_root(text.encode("ascii"), file.name) for text in removed.roots]
+            found[file.name.removeprefix(layout.TRASH).removesuffix(REMOVED)] = file.modified, roots
+    return found
+
+
+class Claim:
+    """That this process alone deletes what a tombstone on a remote names; said again and again while it does."""
+
+    def __init__(self, backend: Backend, id_: str) -> None:
+        self._backend = backend
+        self._prefix = f"{layout.TRASH}{id_}{CLAIM}"
+        self.name = self._prefix + os.urandom(8).hex()
+        self._said = time.time()
+        backend.replace(self.name, f"{_who()} {_now()}\n".encode())
+        now = backend.now()
+        others = [
+            file
+            for file in backend.list(layout.TRASH)
+            if file.name.startswith(self._prefix) and file.name != self.name
+        ]
+        if any(now - file.modified < CLAIM_SECONDS for file in others):
+            backend.delete(self.name)
+            raise Locked(
+                f"another datavc gc is deleting from {backend.describe()}",
+                "wait until it is done; if it was killed, run the same command again in an hour",
+            )
+        for file in others:
+            backend.delete(file.name)
+
+    def hold(self) -> None:
+        """To be called before each deletion. Raises StorageError where it cannot be known any more that one is alone."""
+        elapsed = abs(time.time() - self._said)
+        if elapsed > CLAIM_SECONDS / 2:
+            raise StorageError(
+                f"deleting from {self._backend.describe()} was interrupted for {int(elapsed // 60)} minutes",
+                "run the same command again",
+            )
+        if elapsed > CLAIM_SECONDS / 6:
+            self._backend.replace(self.name, f"{_who()} {_now()}\n".encode())
+            self._said = time.time()
+
+    def release(self) -> None:
+        """Let others. Raises StorageError."""
+        self._backend.delete(self.name)
+
+
+def sweep(
+    backend: Backend,
+    doomed: Doomed,
+    executor: Executor,
+    needed: NeededBlobs,
+    expected: Collection[str],
+    hold: Callable[[], None],
+    advance: Callable[[int], None],
+) -> int:
+    """Delete what a tombstone names and no root needs: pack indexes, packs, blobs, then itself. Returns the bytes.
+
+    ``expected`` are names of roots that must be listed. ``hold`` is called before each deletion; ``advance`` is told the
+    bytes of each. Works on a full disk.
+
+    Raises:
+        IntegrityError, StorageError: a root or pack index cannot be read, or something not deleted; go on later.
+    """
+    stone, path = doomed.tombstone, f"{layout.TRASH}{doomed.id}"
+    # From here on, a writer that relies on any of it gives up; until here, its root is seen below.
+    backend.delete(path + WAITING)
+    indexes = [file.name.removeprefix(layout.INDEXES) for file in backend.list(layout.INDEXES)]
+    roots = read_roots(backend, executor, expected)
+    named = {name: stored.name for stored in roots for name in stored.root.indexes}
+    going = [name for name in stone.indexes if name not in named]
+    staying = packs_named(backend, (named.keys() | set(indexes)) - set(going), executor)
+    needed_packs = {pack for packs in staying.values() for pack in packs}
+    for name in named.keys() - staying.keys():
+        raise _damaged(backend, named[name], layout.index_path(name))
+    packs = [pack for pack in map(layout.sealed_raw, stone.packs) if pack not in needed_packs]
+    names = [*map(layout.index_path, going), *map(layout.pack_path, packs)]
+    names += _blobs_going(stone, [stored.root for stored in roots], needed)
+    freed = 0
+    for name in names:
+        hold()
+        try:
+            size = backend.head(name).size
+        except StoredFileNotFound:
+            continue
+        backend.delete(name)
+        freed += size
+        advance(size)
+    hold()
+    for suffix in (REMOVED, ""):
+        backend.delete(path + suffix)
+    backend.close()
+    return freed
+
+
+def _blobs_going(stone: Tombstone, roots: list[Root], needed: NeededBlobs) -> Iterator[str]:
+    blobs = needed(roots) if stone.blobs else None
+    for name in stone.blobs if blobs is not None else ():
+        path = f"{layout.BLOBS}{name.partition('-')[2][:2]}/{name}"
+        if blobs is not None and path not in blobs:
+            yield path
+
+
+def forget_tombstone(backend: Backend, id_: str) -> None:
+    """Take a tombstone back: nothing of it goes. What was deleted already stays so. Raises StorageError."""
+    for suffix in ("", REMOVED, WAITING):
+        backend.delete(f"{layout.TRASH}{id_}{suffix}")
+
+
+def _unlisted(backend: Backend, by: str, name: str, began: float) -> int:
+    """The length of what is named and was not listed: it may be newer than the listing. Raises where it is not."""
+    try:
+        file = backend.head(name)
+    except StoredFileNotFound:
+        raise _damaged(backend, by, name) from None
+    if file.modified < began - _CLOCK_STEP_SECONDS:
+        raise _short(backend, name)
+    return file.size
+
+
+def _is_there(backend: Backend, name: str) -> bool:
+    try:
+        backend.head(name)
+    except StoredFileNotFound:
+        return False
+    return True
+
+
+def _damaged(backend: Backend, by: str, name: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name}, which {by} names, is not in {backend.describe()}: nothing is deleted from a damaged store",
+        "datavc fsck",
+    )
+
+
+def _short(backend: Backend, name: str) -> StorageError:
+    return StorageError(
+        f"{backend.describe()} did not list {name}, which is there: its listings cannot be relied on",
+        "run the same command again",
+    )
+
+
+def _pack_of(file: StoredFile) -> bytes:
+    try:
+        return layout.sealed_raw(file.name.rpartition("/")[2])
+    except MalformedError as error:
+        raise ConflictError(f"{file.name} is no pack: nothing is deleted where strange files are") from error
+
+
+def _who() -> str:
+    return f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

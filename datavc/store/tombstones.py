@@ -1,0 +1,169 @@
+"""Tombstones in a store, and how a writer and gc keep out of each other's way without a lock.
+
+gc writes ``trash/ID`` and, before that, ``trash/ID.waiting``. A grace later it removes the latter, then reads all roots, and
+deletes what is still named by none. A writer reads the tombstones before it relies on anything. Does it rely on something
+doomed, it first writes a root that says it is not complete, and then looks whether the tombstone still waits: if it does,
+gc will read that root before it deletes; if not, the writer gives up, and is told to run again. Either the writer sees
+that gc has begun, or gc sees the writer's root. What was doomed after the writer began goes a grace later at the
+earliest, when the writer has long been done: one that takes longer than half the shortest grace looks at everything again.
+
+Before gc removes roots it keeps their texts in ``trash/ID.roots``. A writer looks there after it wrote its root, and
+writes it again if gc has removed it meanwhile for the old one that it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from datavc.backends.base import Backend, StoredFile
+from datavc.errors import ConflictError, StoredFileNotFound
+from datavc.formats.root import Root, decode_root, encode_root
+from datavc.formats.tombstone import Tombstone, decode_removed, decode_tombstone
+from datavc.store import layout
+
+DAY = 86_400.0
+GRACE_SECONDS = 14 * DAY
+"""How long what nothing needs stays before it is removed, and again before it is deleted."""
+SHORTEST_GRACE_SECONDS = DAY
+"""A shorter grace is none: then nobody else may be at work on the store."""
+CLAIM_SECONDS = 3600.0
+"""Who was killed in the middle of deleting is waited for so long; who deletes says more often that it does."""
+WAITING = ".waiting"
+REMOVED = ".roots"
+CLAIM = ".claim-"
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A tombstone that is there, since when by the backend's clock, and whether it waits: nothing of it was deleted yet."""
+
+    id: str
+    tombstone: Tombstone
+    since: float
+    waits: bool
+
+    def touches(self, indexes: Iterable[str], packs: Iterable[bytes]) -> bool:
+        """Whether one of these is to go. Blobs are not told from each other: any of them may be relied on."""
+        if self.tombstone.blobs or not set(self.tombstone.indexes).isdisjoint(indexes):
+            return True
+        return not {layout.sealed_raw(name) for name in self.tombstone.packs}.isdisjoint(packs)
+
+
+def read_tombstones(backend: Backend) -> dict[str, Doomed]:
+    """Every tombstone there is, by id: one listing, and a request for each.
+
+    Raises:
+        MalformedError, UnsupportedFormat: one cannot be read, so nobody knows what may be relied on.
+    """
+    names = {file.name.removeprefix(layout.TRASH): file for file in backend.list(layout.TRASH)}
+    found = {}
+    for name, file in names.items():
+        if "." in name:
+            continue
+        try:
+            data = backend.read(file.name)
+        except StoredFileNotFound:
+            # Everything in it was deleted just now, before anybody here relied on it.
+            continue
+        tombstone = decode_tombstone(data, f"{file.name} of {backend.describe()}")
+        found[name] = Doomed(name, tombstone, file.modified, name + WAITING in names)
+    return found
+
+
+class Guard:
+    """What a writer of roots has with it. To be made before the writer looks what the store has.
+
+    ``packs_of`` says which packs some pack indexes name, with their lengths.
+    """
+
+    def __init__(self, backend: Backend, packs_of: Callable[[tuple[str, ...]], dict[bytes, int]]) -> None:
+        self._backend = backend
+        self._packs_of = packs_of
+        self._began = time.monotonic(), time.time()
+        self._seen = read_tombstones(backend)
+
+    def publish(self, root: Root) -> None:
+        """Write ``root``, whose pack indexes and packs were seen there, or found in the pack indexes of another root.
+
+        Raises:
+            ConflictError: gc is deleting, or has deleted, something that it relies on. The root is not complete then.
+        """
+        is_slow = self._elapsed() > SHORTEST_GRACE_SECONDS / 2
+        if self._seen or is_slow:
+            self._rescue(root, everything=is_slow)
+        _write(self._backend, root)
+        self._outlive(root)
+
+    def _outlive(self, root: Root) -> None:
+        """See that gc does not remove this root for the one that it replaced."""
+        name = layout.root_path(root.repo, root.digest)
+        for file, is_done in _removals(self._backend, self._seen):
+            try:
+                removed = decode_removed(self._backend.read(file.name), file.name)
+            except StoredFileNotFound:
+                continue
+            if not any(decode_root(text.encode("ascii")).digest == root.digest for text in removed.roots):
+                continue
+            if not is_done and self._backend.now() - file.modified < CLAIM_SECONDS:
+                raise ConflictError(
+                    f"datavc gc is removing versions from {self._backend.describe()}, an older writing of this one too",
+                    "when it is done, the same command again",
+                )
+            try:
+                self._backend.head(name)
+            except StoredFileNotFound:
+                _write(self._backend, root)
+
+    def _elapsed(self) -> float:
+        """Seconds since it began; one of the clocks stands still while a laptop sleeps, the other may be set."""
+        return max(time.monotonic() - self._began[0], abs(time.time() - self._began[1]))
+
+    def _rescue(self, root: Root, *, everything: bool) -> None:
+        packs = self._packs_of(root.indexes)
+        if not everything and not _touching(self._seen, root, packs):
+            return
+        _write(self._backend, replace(root, complete=False))
+        after = read_tombstones(self._backend)
+        going = [doomed for doomed in _touching(after, root, packs) if not doomed.waits]
+        if going:
+            raise ConflictError(
+                f"garbage is being deleted from {self._backend.describe()} since {going[0].tombstone.when}, "
+                "and some of it is needed again",
+                "when datavc gc is done there, the same command again; if it was killed, datavc gc finishes",
+            )
+        if not self._is_whole(root, packs):
+            raise ConflictError(
+                f"something that was in {self._backend.describe()} when this began has been deleted by datavc gc",
+                "run the same command again",
+            )
+
+    def _is_whole(self, root: Root, packs: dict[bytes, int]) -> bool:
+        """Whether all that the root names is there."""
+        try:
+            for name in root.indexes:
+                self._backend.head(layout.index_path(name))
+            return all(
+                self._backend.head(layout.pack_path(pack)).size == size for pack, size in packs.items()
+            )
+        except StoredFileNotFound:
+            return False
+
+
+def _removals(backend: Backend, seen: dict[str, Doomed]) -> list[tuple[StoredFile, bool]]:
+    """The texts of roots that were removed since ``seen``, and of each whether that is over: then its tombstone is there."""
+    names = {file.name: file for file in backend.list(layout.TRASH)}
+    return [
+        (file, name.removesuffix(REMOVED) in names)
+        for name, file in names.items()
+        if name.endswith(REMOVED) and name.removeprefix(layout.TRASH).removesuffix(REMOVED) not in seen
+    ]
+
+
+def _touching(tombstones: dict[str, Doomed], root: Root, packs: dict[bytes, int]) -> list[Doomed]:
+    return [doomed for doomed in tombstones.values() if doomed.touches(root.indexes, packs)]
+
+
+def _write(backend: Backend, root: Root) -> None:
+    backend.replace(layout.root_path(root.repo, root.digest), encode_root(root))
