@@ -21,6 +21,12 @@ PRELUDE = """
 import fsspec
 fsspec.register_implementation("datavc", "datavc.filesystem.DatavcFileSystem", clobber=True)
 """
+# pyarrow's threads may abort a process that ends while they let go of a file system in Python (apache/arrow#39162).
+EPILOGUE = """
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
 
 
 def _examples() -> list[object]:
@@ -71,7 +77,7 @@ def test_an_example_runs(example: str, described: Project):
         pytest.skip("pyarrow is not installed: pip install 'datavc[examples]'")
 
     ended = subprocess.run(
-        [sys.executable, "-c", PRELUDE + example],
+        [sys.executable, "-c", PRELUDE + example + EPILOGUE],
         cwd=described.root,
         env=described.environment,
         capture_output=True,
