@@ -120,8 +120,8 @@ def _staged(folder: Path, name: str) -> Path:
 def _keep(path: Path, kept: Path) -> None:
     try:
         os.link(path, kept, follow_symlinks=False)
-    except OSError:
-        # A file system without hard links: for a moment there is no hook at all.
+    except (OSError, NotImplementedError):
+        # A file system without hard links, or a system that cannot link to a symlink: for a moment there is no hook at all.
         os.rename(path, kept)
 
 

@@ -238,6 +238,30 @@ def test_in_a_submodule_data_follows_what_the_repository_around_it_says(
     assert contents(sub) == {"x": "2", "y": "1"}
 
 
+def test_in_worktrees_and_submodules_datasets_merge_as_anywhere(two: Project, tmp_path: Path):
+    (tmp_path / "outer").mkdir()
+    outer = Project(tmp_path / "outer", two.environment)
+    outer.git("init", "-q")
+    outer.git("submodule", "--quiet", "add", "-b", "other", str(two.root), "deep/sub")
+    sub = Project(tmp_path / "outer/deep/sub", two.environment)
+    sub.run("install")
+    sub.run("config", "--local", "cache.dir", str(two.root / ".git/datavc/cache"))
+    git(two, "worktree", "add", "-q", "-b", "third", "../linked", "main")
+    linked = Project(two.root.parent / "linked", two.environment)
+    for place, start in ((linked, "third"), (sub, "origin/main")):
+        git(place, "checkout", "-q", "-B", "mine", start)
+        place.run("checkout")
+        record(place, {"data/y": "mine"}, "mine")
+        place.write({"folder/file": "1"})
+
+        git(place, "merge", "-q", "--no-edit", "origin/other" if place is sub else "other", cwd="folder")
+
+        assert contents(place) == {"x": "2", "y": "mine"}
+        assert contents(place, "more") == {"z": "3"}
+        assert "M data/y  1 B -> 4 B\n" in place.git("diff", "HEAD^2", "HEAD", cwd="folder")
+        assert place.run("status").out == "data: clean\nmore: clean\n"
+
+
 # pre-commit
 
 
