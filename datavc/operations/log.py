@@ -10,8 +10,10 @@ from datavc.errors import DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer
+from datavc.formats.tree import KIND_NAMES, Entry
 from datavc.git.pointerlog import LoggedCommit, PointerChange, changed_pointers, pointer_log, read_blobs
 from datavc.operations.steps.afar import looking_afar
+from datavc.operations.steps.examine import base_trees
 from datavc.operations.steps.revisions import read_past_pointer, resolve_commit
 from datavc.operations.steps.treediff import Numbers, count_changes
 from datavc.progress import SILENT, Progress
@@ -70,12 +72,13 @@ def log(
 ) -> LogResult:
     """The versions of the dataset at the absolute ``path``, of those in that folder, or of all; at most ``limit``.
 
-    From HEAD, or a ``revision``, back. One dataset is followed to where it was before. ``stat`` counts files that were
+    From HEAD, or a ``revision``, back. One dataset is followed to where it was before. Of a path inside a dataset, the
+    versions that changed it are found in the trees. ``stat`` counts files that were
     added, changed, removed and renamed, which reads trees (and fetches them, unless ``offline``).
 
     Raises:
         UsageError: there is no git, no such revision. NotFoundError: no dataset was ever there.
-        ObjectNotFound: with ``stat``, a tree is missing.
+        ObjectNotFound: with ``stat``, or for a path inside a dataset, a tree is missing.
     """
     if repo.git is None:
         raise UsageError("there is no history without git")
@@ -86,6 +89,10 @@ def log(
     reader = _Reader(repo)
     events = _events(reader, start, wanted, limit)
     if not events and wanted:
+        with looking_afar(repo, offline=offline, progress=progress):
+            inner = _versions_inside(reader, start, wanted)
+        if inner:
+            return LogResult(inner[:limit], is_shallow(repo.git))
         raise NotFoundError(
             f"{show(wanted)} was no dataset in any commit of {revision or 'HEAD'}", "datavc log"
         )
@@ -112,6 +119,24 @@ def _events(reader: _Reader, start: str, wanted: bytes, limit: int | None) -> li
         for event in reader.with_moves(commit, changes)
         if is_inside(event[1].path, wanted) or (event[2] is not None and is_inside(event[2], wanted))
     ]
+
+
+def _versions_inside(reader: _Reader, start: str, wanted: bytes) -> list[LoggedVersion]:
+    """The versions of something in a dataset: those in which it is not what it was before."""
+    dataset, events = wanted, list[_Event]()
+    while not events and b"/" in dataset:
+        dataset = dataset.rpartition(b"/")[0]
+        events = _follow(reader, start, dataset, None)
+    inner = wanted[len(dataset) + 1 :]
+    found: list[LoggedVersion] = []
+    before: Entry | None = None
+    for event in reversed(events):
+        version = reader.version(*event)
+        entry = reader.entry(version, inner)
+        if (entry and (entry.kind, entry.digest)) != (before and (before.kind, before.digest)):
+            found.append(reader.version_inside(version, inner, entry, before))
+        before = entry
+    return found[::-1]
 
 
 def _follow(reader: _Reader, start: str, wanted: bytes, limit: int | None) -> list[_Event]:
@@ -203,6 +228,31 @@ class _Reader:
             origin,
             {key: str(value) for key, value in known.run.items()} if known and known.run else None,
             problem=new if isinstance(new, str) else None,
+        )
+
+    def entry(self, version: LoggedVersion, inner: bytes) -> Entry | None:
+        """What is at a path inside a version. Raises ObjectNotFound, IntegrityError."""
+        if version.digest is None or version.kind is None:
+            return None
+        trees = base_trees(self._repo, (version.digest, version.kind))
+        return trees.entry_at(inner, inner.rpartition(b"/")[2])
+
+    def version_inside(
+        self, version: LoggedVersion, inner: bytes, entry: Entry | None, before: Entry | None
+    ) -> LoggedVersion:
+        """What a version of a dataset made of something in it."""
+        status = "removed" if entry is None else "added" if before is None else "changed"
+        return replace(
+            version,
+            path=version.path + b"/" + inner,
+            status=status,
+            old_path=None,
+            digest=Digest(self._repo.algorithm, entry.digest) if entry else None,
+            kind=KIND_NAMES[entry.kind] if entry else None,
+            size=entry.size if entry else 0,
+            files=entry.count if entry else 0,
+            size_change=(entry.size if entry else 0) - (before.size if before else 0),
+            files_change=(entry.count if entry else 0) - (before.count if before else 0),
         )
 
     def numbers(self, commit: LoggedCommit, change: PointerChange, origin: bytes | None) -> Numbers | None:

@@ -86,6 +86,20 @@ def test_a_revision_says_where_to_begin_and_a_number_where_to_end(project: Proje
     assert "no such ancestor" in project.run("log", "HEAD~99", code=2).err
 
 
+def test_of_a_path_inside_a_dataset_the_versions_are_told_that_changed_it(
+    project: Project, history: list[str]
+):
+    assert told(project, "new/a") == [
+        ("day 4", "old/a", "changed"),
+        ("day 2", "old/a", "changed"),
+        ("day 1", "old/a", "added"),
+    ]
+    assert told(project, "new/b") == [("less", "new/b", "removed"), ("day 2", "old/b", "added")]
+    assert [row["size_change"] for row in logged(project, "new/b")] == [-2, 2]
+    assert told(project, "-n", "1", "new/a") == told(project, "new/a")[:1]
+    assert "was no dataset" in project.run("log", "new/nothing", code=1).err
+
+
 def test_datasets_in_a_folder_are_told_together(project: Project):
     project.write({"in/a": "a", "in/deep/b": "b", "out": "o"})
     project.run("add", "in/a", "in/deep/b", "out")

@@ -41,7 +41,8 @@ def log(
     """List the versions of datasets in git's history
 
     The newest first: commit, date, author and message; files and bytes, and by how much they differ from the version
-    before. One dataset is followed to the paths that it had before it was moved.
+    before. One dataset is followed to the paths that it had before it was moved. Of a path inside a dataset, the
+    versions that changed it are listed.
 
     Examples:
       datavc log
