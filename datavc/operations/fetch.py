@@ -11,6 +11,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions, earlier_versions
 from datavc.operations.steps.fetching import Fetching
+from datavc.operations.steps.recordtransfer import record_version
 from datavc.operations.steps.remotenotes import suspect
 from datavc.operations.steps.sources import Remotes, Sources
 from datavc.operations.steps.transfer import (
@@ -81,6 +82,9 @@ def fetch(
     run = _Run(repo, remotes, threads=threads_for(memory), progress=progress)
     result = FetchResult()
     with transfer_threads(threads_for(memory), remotes.stores) as executor:
+        for record in dict.fromkeys(version.record for version in versions):
+            if record is not None and record.algorithm == repo.algorithm and not dry_run:
+                run.fetch_record(record, executor)
         for version in versions:
             result.datasets.append(run.fetch(version, executor, trees_only=trees_only, dry_run=dry_run))
     result.traffic = traffic_of(remotes.stores)
@@ -135,6 +139,27 @@ class _Run:
             self._fetched[version.path] = version.digest
         outcome = "to fetch" if dry_run else "fetched"
         return replace(row, outcome=outcome if done.objects else "here", objects=done.objects, size=done.size)
+
+    def fetch_record(self, record: Digest, executor: Executor) -> bool:
+        """Fetch a record and all that it goes back to. Whether it is here now; if not, that is said, and no error."""
+        cache = self._repo.cache
+        if cache.root(record) is not None:
+            return True
+        sources = Sources(self._remotes, record, whole=True)
+        try:
+            Fetching(
+                cache,
+                record_version(record),
+                sources,
+                None,
+                executor,
+                threads=self._threads,
+                progress=self._progress,
+            ).run()
+        except (DatavcError, RecursionError) as error:
+            self._progress.note(f"warning: how some data was made is not known here: {error}")
+            return False
+        return True
 
     def _base(self, version: Version) -> Root | None:
         """The root of the nearest earlier version of which everything is here."""

@@ -19,6 +19,7 @@ from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen
 from datavc.operations.steps.examine import examine
 from datavc.operations.steps.notes import uncommitted_pointers
 from datavc.operations.steps.pushing import Pushing
+from datavc.operations.steps.recordtransfer import absent_records, records_to_push
 from datavc.operations.steps.remotenotes import RemoteNotes, read_notes, write_notes
 from datavc.operations.steps.remotes import open_remote
 from datavc.operations.steps.transfer import (
@@ -55,10 +56,14 @@ class PushedDataset:
 
 @dataclass(slots=True)
 class PushResult:
-    """One row per version, what was asked of the ``remote``, and what the user should know besides."""
+    """One row per version, what was asked of the ``remote``, and what the user should know besides.
+
+    ``records`` has a row for each record that the remote did not have.
+    """
 
     remote: str
     datasets: list[PushedDataset] = field(default_factory=list)
+    records: list[PushedDataset] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -105,6 +110,12 @@ def push(
     with transfer_threads(threads, [store]) as executor:
         pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
         run = _Run(repo, store, pushing, check=check, dry_run=dry_run)
+        for record in absent_records(
+            store, records_to_push(repo, versions, everything=not paths and not revisions)
+        ):
+            result.records.append(run.push(record, None))
+            if result.records[-1].message:
+                progress.note(f"warning: {result.records[-1].message}")
         roots = executor.map(store.root, [version.digest for version in versions])
         for version, root in zip(versions, roots, strict=True):
             result.datasets.append(run.push(version, root))

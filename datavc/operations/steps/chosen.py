@@ -21,7 +21,10 @@ _UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of the dataset at ``path``: what its pointer says, in which ``commit``, and the sub-paths that are meant."""
+    """A version of the dataset at ``path``: what its pointer says, in which ``commit``, and the sub-paths that are meant.
+
+    ``record`` is the one that made it, where the pointer names one. A record itself is a version too, without a path.
+    """
 
     path: bytes
     digest: Digest
@@ -30,6 +33,7 @@ class Version:
     files: int
     commit: str | None
     parts: tuple[bytes, ...] | None = None
+    record: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def chosen_versions(repo: Repo, paths: list[bytes], revisions: Revisions) -> lis
 def earlier_versions(repo: Repo, version: Version) -> Iterator[Digest]:
     """What the dataset was before: what the workspace was made from, then what its pointer was, newest first."""
     seen = {version.digest}
-    for digest in _earlier(repo, version.path):
+    for digest in _earlier(repo, version.path) if version.path else ():
         if digest not in seen:
             seen.add(digest)
             yield digest
@@ -107,7 +111,9 @@ def _earlier(repo: Repo, path: bytes) -> Iterator[Digest]:
 
 
 def _version(path: bytes, pointer: Pointer, commit: str | None, parts: tuple[bytes, ...] | None) -> Version:
-    return Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit, parts)
+    named = pointer.run
+    record = Digest.parse(str(named["record"])) if named is not None else None
+    return Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit, parts, record)
 
 
 def _resolved(repo: Repo, revisions: Revisions) -> Iterator[Revision]:

@@ -12,6 +12,8 @@ from datavc.formats.paths import show, show_some
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.chosen import Version
 from datavc.operations.steps.difference import fresh_entries, walk_difference
+from datavc.operations.steps.recordstore import RECORD
+from datavc.operations.steps.recordtransfer import name_of, record_objects
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.repo import Repo
 from datavc.store.cache import Cache
@@ -77,6 +79,8 @@ class _Walk:
     def objects(self, base: Digest | None) -> dict[bytes, int]:
         """Every tree and file that is not as in ``base``, in order, with the size of files."""
         version, cache = self._version, self._cache
+        if version.kind == RECORD:
+            return record_objects(cache, version.digest, _TREE)
         target = TreeSource(cache, None, version.digest, version.kind)
         if target.kind != FOLDER:
             return {version.digest.raw: version.size}
@@ -124,7 +128,7 @@ class _Walk:
     def _lacking(self) -> ObjectNotFound:
         paths = affected(self._cache, self._version, self._lost)
         return ObjectNotFound(
-            f"{show(self._version.path)} cannot be pushed, because the cache lacks the bytes of {paths}",
+            f"{name_of(self._version)} cannot be pushed, because the cache lacks the bytes of {paths}",
             "push from a clone that has them, or store them again: "
             f"datavc add --rehash {self._repo.typed(self._version.path)}",
         )
@@ -145,7 +149,7 @@ class _Walk:
         except DatavcError as error:
             paths = affected(self._cache, self._version, {digest})
             raise DigestMismatch(
-                f"{show(self._version.path)} cannot be pushed, because its cache is damaged: {error.message}: {paths}",
+                f"{name_of(self._version)} cannot be pushed, because its cache is damaged: {error.message}: {paths}",
                 "datavc fsck",
             ) from error
 
@@ -166,6 +170,8 @@ class _Walk:
 
 def affected(cache: Cache, version: Version, digests: set[bytes]) -> str:
     """The paths of a version whose bytes, or the trees above them, are among ``digests``, for a message."""
+    if version.kind == RECORD:
+        return f"{len(digests)} of its objects"
     return affected_paths(TreeSource(cache, None, version.digest, version.kind), version.path, digests)
 
 

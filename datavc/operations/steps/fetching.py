@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datavc.errors import DatavcError, DigestMismatch, NotFoundError, ObjectNotFound, StorageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
+from datavc.formats.record import MAX_RECORD_BYTES
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.chosen import Version
@@ -17,6 +18,8 @@ from datavc.operations.steps.closure import affected_paths
 from datavc.operations.steps.difference import fresh_entries, walk_difference
 from datavc.operations.steps.gathering import Gathering
 from datavc.operations.steps.reachable import Reachable
+from datavc.operations.steps.recordstore import RECORD
+from datavc.operations.steps.recordtransfer import closure_records, name_of
 from datavc.operations.steps.sources import Sources
 from datavc.operations.steps.trees import TreeSource
 from datavc.progress import Progress
@@ -55,11 +58,14 @@ class Fetching:
         self._progress = progress
         own = read_root(cache.backend, cache.repo_id, version.digest)
         self._reachable = Reachable(cache, cache.algorithm, _inherited(cache, own, base))
-        self._target = TreeSource(cache, None, version.digest, version.kind)
+        kind = "file" if version.kind == RECORD else version.kind
+        self._target = TreeSource(cache, None, version.digest, kind)
         has_trees = base is not None and base.kind == "folder"
         self._base = TreeSource(cache, None, base.digest, "folder") if base and has_trees else None
         self._blobs = cache.blob_sizes()
         self._objects = 0
+        # Of a record: itself and those before it, with their sizes in bytes.
+        self._records: list[tuple[Digest, int]] = []
 
     def run(self, *, trees_only: bool = False, dry_run: bool = False) -> Fetched:
         """Get everything, and publish the root. ``trees_only`` leaves files away; ``dry_run`` reads trees and keeps nothing.
@@ -102,26 +108,63 @@ class Fetching:
     def _walk(self, gathering: Gathering) -> dict[bytes, int]:
         """Gets the trees that are not here. Every file whose bytes may not be here either, with its size."""
         version, target = self._version, self._target
+        if version.kind == RECORD:
+            return self._walk_records(gathering)
         if target.kind != FOLDER:
             return {version.digest.raw: version.size}
-
-        def obtain(digests: Sequence[bytes]) -> None:
-            missing = self._missing(dict.fromkeys(digests))
-            if missing:
-                self._objects += len(missing)
-                contents = gathering.trees(missing)
-                self._refuse_lost(gathering)
-                for digest, content in contents.items():
-                    target.take(digest, content)
-
-        files: dict[bytes, int] = {}
-        for step in walk_difference(target, self._base, version.parts, obtain):
-            for entry in fresh_entries(step, version.parts):
-                files.setdefault(entry.digest, entry.size)
+        files = self._walk_folder(gathering, target, self._base)
         for part in version.parts or ():
             if target.entry_at(part, part.rpartition(b"/")[2]) is None:
                 raise NotFoundError(f"{show(version.path + b'/' + part)} is not in the dataset", "datavc ls")
         return files
+
+    def _walk_folder(
+        self, gathering: Gathering, target: TreeSource, base: TreeSource | None
+    ) -> dict[bytes, int]:
+        parts = self._version.parts
+
+        def obtain(digests: Sequence[bytes]) -> None:
+            missing = self._missing(dict.fromkeys(digests))
+            if missing:
+                for digest, content in self._metas(gathering, missing).items():
+                    target.take(digest, content)
+
+        files: dict[bytes, int] = {}
+        for step in walk_difference(target, base, parts, obtain):
+            for entry in fresh_entries(step, parts):
+                files.setdefault(entry.digest, entry.size)
+        return files
+
+    def _walk_records(self, gathering: Gathering) -> dict[bytes, int]:
+        """Gets a record and those before it, and the trees of what they keep."""
+        reader = self._cache.reader(self._version.digest)
+
+        def read(digests: list[Digest]) -> dict[Digest, bytes]:
+            missing = self._missing(dict.fromkeys(digest.raw for digest in digests))
+            came = self._metas(gathering, missing) if missing else {}
+            return {
+                digest: came[digest.raw]
+                if digest.raw in came
+                else reader.read(digest.raw, limit=MAX_RECORD_BYTES)
+                for digest in digests
+            }
+
+        files: dict[bytes, int] = {}
+        for digest, encoded, record in closure_records(self._version.digest, read):
+            self._records.append((digest, len(encoded)))
+            for kept in record.objects.values():
+                if kept.kind == "folder":
+                    target = TreeSource(self._cache, None, kept.digest, "folder")
+                    files |= self._walk_folder(gathering, target, None)
+                else:
+                    files[kept.digest.raw] = kept.size
+        return files
+
+    def _metas(self, gathering: Gathering, missing: list[bytes]) -> dict[bytes, bytes]:
+        self._objects += len(missing)
+        contents = gathering.trees(missing)
+        self._refuse_lost(gathering)
+        return contents
 
     def _missing(self, objects: dict[bytes, int] | dict[bytes, None]) -> list[bytes]:
         """Those that the cache lacks; the others will be reached by the new root. A tree has no size."""
@@ -142,7 +185,7 @@ class Fetching:
         if None in lost.values() and not self._sources.failures:
             self._sources.fall_short()
         version = self._version
-        name = show(version.path)
+        name = name_of(version)
         paths = affected_paths(self._target, version.path, set(lost))
         digest, loss = min(lost.items(), key=lambda item: (item[1] is None, item[1] and item[1].wrong))
         thing = Digest(self._cache.algorithm, digest)
@@ -168,11 +211,18 @@ class Fetching:
         if not names:
             # Nothing but whole blobs: they need no root.
             return
+        for digest, size in reversed(self._records[1:]):
+            # What the newest of them reaches has all that those before it reach.
+            if self._cache.root(digest) is None:
+                make = new_root(
+                    self._cache.repo_id, digest, kind=RECORD, size=size, files=1, path=b"", commit=None
+                )
+                self._cache.publish_root(make, names)
         make = new_root(
             self._cache.repo_id,
             self._version.digest,
             kind=self._version.kind,
-            size=self._version.size,
+            size=self._records[0][1] if self._records else self._version.size,
             files=self._version.files,
             path=self._version.path,
             commit=self._version.commit,

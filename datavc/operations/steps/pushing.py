@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -13,10 +14,10 @@ import xxhash
 from datavc.errors import DigestMismatch, IntegrityError, StorageError, StoredFileNotFound
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.operations.steps.chosen import Version, earlier_versions
 from datavc.operations.steps.closure import Closure, affected, find_closure
+from datavc.operations.steps.recordtransfer import name_of, parents_of
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.store import layout
@@ -113,7 +114,7 @@ class Pushing:
             return pushed
         if plan.size >= _BIG_BYTES:
             self._progress.note(
-                f"{show(version.path)}: {count(plan.objects, 'object')}, {human_size(plan.size)} to send"
+                f"{name_of(version)}: {count(plan.objects, 'object')}, {human_size(plan.size)} to send"
             )
         sender = self._send(plan, foundation, pack_bytes)
         self._refuse_damaged(version, closure, sender)
@@ -129,6 +130,15 @@ class Pushing:
     # What is there
 
     def _foundation(self, version: Version, own: Root | None, suspects: set[bytes] | None) -> Foundation:
+        parents = (
+            [self._remote.root(digest) for digest in parents_of(self._repo, version)] if own is None else []
+        )
+        names = list(dict.fromkeys(name for root in parents if root is not None for name in root.indexes))
+        if names and suspects is None:
+            there = self._remote.index(names)
+            with contextlib.suppress(StoredFileNotFound, IntegrityError):
+                there.packs()
+                return Foundation(there, None, names)
         for root in self._roots(version, own):
             try:
                 if suspects is not None:
@@ -193,7 +203,7 @@ class Pushing:
             cache = self._repo.cache
             paths = affected(cache, version, closure.owners(sender.damaged))
             raise DigestMismatch(
-                f"{show(version.path)} cannot be pushed, because the cache {cache.folder} is damaged: {paths}",
+                f"{name_of(version)} cannot be pushed, because the cache {cache.folder} is damaged: {paths}",
                 "datavc fsck",
             )
 
