@@ -18,7 +18,7 @@ import fsspec
 import pytest
 from fsspec.tests import abstract
 from projects import Project
-from remotes import add_folder
+from remotes import add_folder, watch_remotes
 
 from datavc.errors import DigestMismatch, ObjectNotFound, RepoNotFound, UsageError
 from datavc.filesystem import DatasetFile, DatavcFileSystem
@@ -307,6 +307,23 @@ def test_instances_are_equal_where_every_path_has_the_same_content(pushed: Proje
 
     assert DatavcFileSystem() != fs
     assert DatavcFileSystem(rev="v1") != fs
+
+
+def test_the_next_instance_knows_where_things_are_while_the_configuration_is_the_same(
+    pushed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    watch_remotes(monkeypatch, lambda method, name, done: asked.append(name) if done else None)
+    assert DatavcFileSystem(cache_bytes=0).cat_file("data/x.csv") == b"a,b\n5,6\n"
+    before = len(asked)
+
+    assert DatavcFileSystem(cache_bytes=0).cat_file("data/sub/y.csv") == b"a,b\n3,4\n"
+    assert {name.partition("/")[0] for name in asked[before:]} == {"packs"}
+
+    shutil.copytree(tmp_path / "remote", tmp_path / "moved")
+    shutil.rmtree(tmp_path / "remote")
+    pushed.run("remote", "set-url", "origin", str(tmp_path / "moved"))
+    assert DatavcFileSystem(cache_bytes=0).cat_file("one.txt") == b"one"
 
 
 def test_of_many_ranges_each_gets_its_own_error(pushed: Project):

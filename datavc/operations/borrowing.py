@@ -17,6 +17,9 @@ from datavc.repo import CONFIG_NAME, Repo, user_config_path
 
 # As git tells them apart: with a scheme, or HOST:PATH without a slash before the colon.
 _GIT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
+# What was opened last, so that whoever opens file by file, as pandas does, asks a remote once where things are.
+_opened: dict[tuple[Path, str | None, int, int], Snapshot] = {}
+_MOST_OPENED = 8
 
 
 def is_git_url(place: str) -> bool:
@@ -40,10 +43,27 @@ def snapshot_of(place: str, rev: str | None, *, remote: str | None, disk_bytes: 
         RepoNotFound: there is none, or datavc is not set up in it. DatavcError: git cannot get it.
         UsageError: it has no such revision.
     """
-    if not is_git_url(place):
-        return Snapshot(Repo.find(Path(place)), rev, remote=remote, disk_bytes=disk_bytes)
-    rev = rev or "HEAD"
-    return Snapshot(_repo_at(place, rev), rev, remote=remote, disk_bytes=disk_bytes)
+    if is_git_url(place):
+        rev = rev or "HEAD"
+        repo = _repo_at(place, rev)
+    else:
+        repo = Repo.find(Path(place))
+    snapshot = Snapshot(repo, rev, remote=remote, disk_bytes=disk_bytes)
+    key = (repo.root, remote, disk_bytes, os.getpid())
+    known = _opened.get(key)
+    if known is not None and _settings(known.repo) == _settings(repo):
+        snapshot.share(known)
+    else:
+        if len(_opened) >= _MOST_OPENED:
+            _opened.clear()
+        _opened[key] = snapshot
+    return snapshot
+
+
+def _settings(repo: Repo) -> list[tuple[str, str, object]]:
+    """The whole configuration. Raises UsageError."""
+    config = repo.config
+    return [(name, config.origin(name), config.get(name)) for name in config.names()]
 
 
 def _repo_at(url: str, rev: str) -> Repo:

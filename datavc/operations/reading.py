@@ -78,8 +78,12 @@ class Snapshot:
     def at(self, rev: str | None) -> Snapshot:
         """Another revision, or the same looked up anew, that shares with this one what was opened and read so far."""
         other = Snapshot(self.repo, rev)
-        other._contents = self._contents
+        other.share(self)
         return other
+
+    def share(self, other: Snapshot) -> None:
+        """Share with ``other``, which is of the same repository, what was opened and read so far."""
+        self._contents = other._contents
 
     def versions(self) -> dict[bytes, Version]:
         """Every dataset's version, by path. Raises UsageError where there is no such revision."""

@@ -58,7 +58,8 @@ class Contents:
             return content
 
     def forget(self) -> None:
-        """Open remotes and indexes anew when something is read next."""
+        """Open cache, remotes and indexes anew when something is read next."""
         with self._lock:
+            vars(self._repo).pop("cache", None)
             self.remotes = None
             self._opened = {}
