@@ -251,3 +251,21 @@ def test_a_history_of_thousands_of_commits_takes_a_handful_of_git_processes(
     # One move was followed: two logs, and for each what came with the commits that made the pointer, and the pointers.
     assert sorted(asked).count("log") == 2
     assert len(asked) <= 14
+
+
+def test_a_partial_clone_fetches_the_pointers_of_a_history_at_once(project: Project, history: list[str]):
+    project.git("config", "uploadpack.allowFilter", "true")
+    project.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    partial = Project(project.root.parent / "partial", dict(project.environment))
+    project.git("clone", "-q", "--filter=blob:none", f"file://{project.root}", str(partial.root))
+    trace = project.root.parent / "trace"
+    partial.environment["GIT_TRACE2_EVENT"] = str(trace)
+
+    assert told(partial, "new") == told(project, "new")
+
+    fetches = [
+        line for line in trace.read_text().splitlines() if '"cmd_name"' in line and '"name":"fetch"' in line
+    ]
+    assert (
+        1 <= len(fetches) <= 4
+    )  # one for each of the questions that follow the move, and none for a single pointer
