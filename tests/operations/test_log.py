@@ -254,6 +254,10 @@ def test_a_history_of_thousands_of_commits_takes_a_handful_of_git_processes(
 
 
 def test_a_partial_clone_fetches_the_pointers_of_a_history_at_once(project: Project, history: list[str]):
+    for number in range(10):
+        project.write({"new/a": f"more {number}"})
+        project.run("add", "new")
+        project.commit(f"more {number}")
     project.git("config", "uploadpack.allowFilter", "true")
     project.git("config", "uploadpack.allowAnySHA1InWant", "true")
     partial = Project(project.root.parent / "partial", dict(project.environment))
