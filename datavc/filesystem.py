@@ -7,7 +7,6 @@ of files as fsspec has them, text; bytes that are no UTF-8 become lone surrogate
 from __future__ import annotations
 
 import errno
-import io
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,13 +18,7 @@ from fsspec.utils import stringify_path
 
 from datavc.errors import DatavcError, NotFoundError, ObjectNotFound, UsageError
 from datavc.operations.borrowing import is_git_url, require_no_secret, snapshot_of
-from datavc.operations.reading import (
-    BUFFER_BYTES,
-    DEFAULT_DISK_BYTES,
-    FoundEntry,
-    RangedFile,
-    Snapshot,
-)
+from datavc.operations.reading import DEFAULT_DISK_BYTES, DatasetReader, FoundEntry, Snapshot
 from datavc.operations.steps.revisions import split_word
 
 Info = dict[str, Any]
@@ -315,11 +308,11 @@ class DatavcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
         return self._at(rev).get(inner + "/" * rpath.endswith("/"), lpath, recursive=recursive, **kwargs)
 
 
-class DatasetFile(io.BufferedReader):
+class DatasetFile(DatasetReader):
     """A file of a dataset, opened: what fsspec's users expect of one, over ranges that are verified."""
 
     def __init__(self, fs: DatavcFileSystem, path: str, snapshot: Snapshot, entry: FoundEntry) -> None:
-        super().__init__(RangedFile(snapshot, entry), BUFFER_BYTES)
+        super().__init__(snapshot, entry)
         self.fs = fs
         self.path = path
         self.size = entry.size

@@ -27,7 +27,7 @@ _LONGEST_AHEAD = 8 << 20
 # What is no longer is kept as one piece.
 SMALL_BYTES = 1 << 20
 # More would be asked for, and transferred, by readers that skip about.
-BUFFER_BYTES = 16 << 10
+_BUFFER_BYTES = 16 << 10
 _MOST_SYMLINKS = 40
 _LONGEST_TARGET = 4096
 
@@ -247,9 +247,9 @@ class Snapshot:
                 found[number] = content
         return found
 
-    def open(self, entry: FoundEntry) -> io.BufferedReader:
+    def open(self, entry: FoundEntry) -> DatasetReader:
         """A file to read and seek in. Raises UsageError where it is a folder."""
-        return io.BufferedReader(RangedFile(self, entry), BUFFER_BYTES)
+        return DatasetReader(self, entry)
 
     def warm(self, path: bytes) -> None:
         """Read all trees of the datasets below ``path``, level by level, before they are asked for one by one."""
@@ -270,9 +270,11 @@ class RangedFile(io.RawIOBase):
         self._snapshot = snapshot
         self._entry = entry
         self._at = 0
+        self._all: bytes | None = None
+        # What was read ahead, behind which the next read would be one in order; and where that order began.
+        self._ahead = b""
+        self._ahead_at = 0
         self._run_from = 0
-        self._buffer = b""
-        self._buffer_at = 0
 
     @property
     def name(self) -> str:
@@ -300,35 +302,54 @@ class RangedFile(io.RawIOBase):
     def readinto(self, into: object) -> int:
         """As every raw file does. Raises as :meth:`Snapshot.read`."""
         view = memoryview(into).cast("B")  # type: ignore[arg-type]
-        content = self._read(len(view))
+        content = self.read_range(self._at, len(view))
+        self._at += len(content)
         view[: len(content)] = content
         return len(content)
 
     def readall(self) -> bytes:
         """All that follows, together."""
-        if self._buffer_at == 0 and len(self._buffer) == self._entry.size:
-            content = self._buffer[self._at :]
-        else:
-            content = self._snapshot.read(self._entry, self._at)
+        content = self.read_range(self._at, self._entry.size)
         self._at += len(content)
         return content
 
-    def _read(self, length: int) -> bytes:
-        start, stop = self._at, min(self._at + length, self._entry.size)
+    def read_range(self, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start`` on, as far as there are; the position stays. Raises as :meth:`Snapshot.read`."""
+        stop = min(start + length, self._entry.size)
         if start >= stop:
             return b""
-        offset = start - self._buffer_at
-        if self._entry.size <= SMALL_BYTES and not self._buffer:
+        if self._entry.size <= SMALL_BYTES:
             # One piece: a part of it would come as a whole, too.
-            self._buffer, self._buffer_at, offset = self._snapshot.read(self._entry), 0, start
-        if not 0 <= offset < len(self._buffer):
-            if start != self._buffer_at + len(self._buffer):
-                self._run_from = start
-            ahead = min(start - self._run_from, _LONGEST_AHEAD)
-            self._buffer = self._snapshot.read(self._entry, start, stop + ahead)
-            self._buffer_at, offset = start, 0
-        content = self._buffer[offset : offset + stop - start]
-        self._at += len(content)
+            self._all = self._all if self._all is not None else self._snapshot.read(self._entry)
+            return self._all[start:stop]
+        offset = start - self._ahead_at
+        here = self._ahead[offset : offset + stop - start] if 0 <= offset < len(self._ahead) else b""
+        if len(here) == stop - start:
+            return here
+        start += len(here)
+        if start != self._ahead_at + len(self._ahead):
+            self._run_from = start
+        ahead = min(start - self._run_from, _LONGEST_AHEAD)
+        content = self._snapshot.read(self._entry, start, stop + ahead)
+        self._ahead, self._ahead_at = content[stop - start :], stop
+        return here + content[: stop - start]
+
+
+class DatasetReader(io.BufferedReader):
+    """A file of a snapshot, buffered: small reads are, and long ones ask for just what they are."""
+
+    raw: RangedFile
+
+    def __init__(self, snapshot: Snapshot, entry: FoundEntry) -> None:
+        super().__init__(RangedFile(snapshot, entry), _BUFFER_BYTES)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of every file. A buffer's own way, whole buffers and then another one, reads on where nobody wants to."""
+        if size is None or size <= _BUFFER_BYTES:
+            return super().read(size)
+        start = self.tell()
+        content = self.raw.read_range(start, size)
+        self.seek(start + len(content))
         return content
 
 

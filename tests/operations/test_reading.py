@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import random
@@ -11,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from planting import Planter
 from projects import Project
 from remotes import add_folder, flip, packs, watch_remotes
@@ -58,6 +61,13 @@ def pushed(here: Project, tmp_path: Path) -> Project:
     here.run("push", "--yes")
     shutil.rmtree(here.root / CACHE)
     return here
+
+
+@pytest.fixture
+def local(here: Project) -> Snapshot:
+    here.write({"data/a/x.csv": "1,2\n", "data/big.bin": BIG[:3_000_000]})
+    here.run("add", "data")
+    return snapshot(here)
 
 
 def snapshot(project: Project, rev: str | None = None, *, disk_bytes: int = 1 << 30) -> Snapshot:
@@ -293,6 +303,60 @@ def test_a_file_is_read_in_order_with_few_requests_and_here_and_there_with_few_b
         file.seek(1_000_000)
         assert file.read(8) == BIG[1_000_000:1_000_008]
     assert transferred(other) < 2_500_000
+
+
+def test_a_long_read_asks_for_just_what_it_is(pushed: Project, monkeypatch: pytest.MonkeyPatch):
+    found = snapshot(pushed)
+    entry = found.find(b"data/big.bin")
+    asked: list[tuple[int, int | None]] = []
+    real = Snapshot.read
+
+    def read(self: Snapshot, entry: FoundEntry, start: int = 0, stop: int | None = None) -> bytes:
+        asked.append((start, stop))
+        return real(self, entry, start, stop)
+
+    monkeypatch.setattr(Snapshot, "read", read)
+    with found.open(entry) as file:
+        for start in (1_000_000, 3_000_000):
+            file.seek(start)
+            assert file.read(123_457) == BIG[start : start + 123_457]
+
+    assert asked == [(1_000_000, 1_123_457), (3_000_000, 3_123_457)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["read", "seek", "relative", "end", "line", "all", "into"]),
+            st.integers(0, 700_000) | st.integers(0, 40_000),
+        ),
+        max_size=12,
+    ),
+    name=st.sampled_from([b"data/big.bin", b"data/a/x.csv"]),
+)
+def test_a_file_behaves_as_any_other(steps: list[tuple[str, int]], name: bytes, local: Snapshot):
+    entry = local.find(name)
+    plain = io.BytesIO(local.read(entry))
+    with local.open(entry) as file:
+        for what, number in steps:
+            if what == "read":
+                assert file.read(number) == plain.read(number)
+            elif what == "seek":
+                assert file.seek(number * 9) == plain.seek(number * 9)
+            elif what == "relative":
+                assert file.seek(number, 1) == plain.seek(number, 1)
+            elif what == "end":
+                back = min(number, entry.size)
+                assert file.seek(-back, 2) == plain.seek(-back, 2)
+            elif what == "line":
+                assert file.readline(number) == plain.readline(number)
+            elif what == "all":
+                assert file.read() == plain.read()
+            else:
+                one, two = bytearray(number), bytearray(number)
+                assert (file.readinto(one), one) == (plain.readinto(two), two)
+            assert file.tell() == plain.tell()
 
 
 def test_several_threads_may_read_one_snapshot(pushed: Project):
