@@ -422,6 +422,25 @@ def test_merges_that_meet_again_use_an_origin_made_of_both(branches: Callable[..
     assert (project.read("data/x"), project.read("data/y")) == (b"3", b"3")
 
 
+def test_an_origin_made_of_two_that_conflict_is_their_own_origin_there(branches: Callable[..., Project]):
+    files = {"data/x": "1", "data/y": "1", "data/z": "1"}
+    project = branches(files, {"data/x": "2"}, {"data/x": "3"})
+    ours, theirs = (project.git("rev-parse", name).strip() for name in ("main", "other"))
+    for branch, other, side, name in (("main", theirs, "--ours", "y"), ("other", ours, "--theirs", "z")):
+        project.git("checkout", "-q", branch)
+        project.run("checkout")
+        git(project, "merge", "-q", "--no-edit", other, code=1)
+        project.run("resolve", side, "data/x")
+        project.git("commit", "-q", "--no-edit")
+        change(project, {f"data/{name}": "2"}, branch)
+    project.git("checkout", "-q", "main")
+
+    git(project, "merge", "-q", "--no-edit", "other")
+
+    project.run("checkout")
+    assert {name: project.read(f"data/{name}") for name in "xyz"} == {"x": b"2", "y": b"2", "z": b"2"}
+
+
 def test_new_datasets_of_one_name_merge_where_their_files_differ(project: Project):
     driver(project)
     project.write({".gitignore": "/data\n"})

@@ -83,3 +83,22 @@ def test_what_is_all_here_is_vouched_for(part: Project):
     assert root_is_complete(part)
     part.run("fsck")
     part.run("push", "--yes")
+
+
+def test_what_a_checkout_of_a_part_leaves_beside_it_is_not_taken_for_the_other_version(project: Project):
+    project.write({"data/x": "1", "data/y": "1", "data/z": "1"})
+    project.run("add", "data")
+    project.commit("first")
+    project.write({"data/x": "2", "data/y": "2"})
+    project.run("add", "data")
+    project.commit("second")
+    project.git("checkout", "-q", "HEAD~1")
+
+    project.run("checkout", "data/x")
+
+    # Sizes and times of y are those that are known, its content is not what the pointer says.
+    assert project.run("status").out == "data: behind\n"
+    assert "M data/y" in project.run("diff").out
+    project.run("checkout")
+    assert project.read("data/y") == b"1"
+    assert project.run("status", "--exit-code").out == "data: clean\n"

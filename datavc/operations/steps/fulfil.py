@@ -219,21 +219,25 @@ class Fulfilment:
         self._repo.stat_cache.write_trees(self._target.encoded_trees())
 
     def _stats_of(self, path: bytes, tree: Tree, old: Folder | None) -> array[int]:
-        """The stats of a folder's entries: of what was written, and of what was there before."""
+        """The stats of a folder's entries: of what was written, and of what was there before and is as in the target.
+
+        After a checkout of a part, the rest may be of another version, and must be hashed when it is looked at.
+        """
         delivered = self._delivered.get(path, ())
         if old is None and len(delivered) == 1 and delivered[0].names == tree.names:
             return array("q", delivered[0].stats)
         new = self._written(path)
         numbers = {name: number for number, name in enumerate(old.names)} if old is not None else {}
         stats = array("q")
-        for name, kind in zip(tree.names, tree.kinds, strict=True):
+        for name, kind, digest in zip(tree.names, tree.kinds, tree.digests, strict=True):
             seen: Stat = (0, 0, 0, 0)
             if kind != FOLDER:
                 if name in new:
                     seen = new[name]
                 elif old is not None and name in numbers:
                     number = numbers[name]
-                    seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
+                    if (old.kinds[number], old.digests[number]) == (kind, digest):
+                        seen = tuple(old.stats[4 * number : 4 * number + 4])  # type: ignore[assignment]
             stats.extend(seen)
         return stats
 
