@@ -103,13 +103,17 @@ class Author:
 
 def snapshot(project: Project) -> Snapshot:
     """Everything that datasets and their pointers are; not what git alone keeps, nor folders that merely hold datasets."""
-    found = project.tree()
+    found: Snapshot = {}
+    for name in sorted(os.listdir(os.fsencode(project.root))):
+        if name != b".git":  # large, and git repacks it while it is looked at
+            for path, what in project.tree(name).items():
+                found[name if path == b"." else name + b"/" + path] = what
     pointers = {path.removesuffix(b".datavc") for path in found if path.endswith(b".datavc")}
     return {
         path: what
         for path, what in found.items()
         if any(path == name or path.startswith(name + b"/") for name in pointers)
-        or (path.endswith(b".datavc") and b".git/" not in path)
+        or path.endswith(b".datavc")
         or path.rpartition(b"/")[2] == b".gitignore"
     }
 
