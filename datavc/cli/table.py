@@ -96,7 +96,7 @@ COMMANDS = {
             "checkout",
             WORK,
             "Make the workspace what the pointers, or a revision, say",
-            "--before= --to= -r= --remote= -f --force -n --dry-run --json",
+            "--before= --to= --record= -r= --remote= -f --force -n --dry-run --json",
             REVISIONS,
         ),
         Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
@@ -187,12 +187,21 @@ COMMANDS = {
             NOTHING,
         ),
         Command("whence", TRACE, "Say where a file comes from, by its content", "--json"),
-        Command("runs", TRACE, "List the records of runs, the newest first", "--limit= --json", NOTHING),
+        Command(
+            "runs",
+            TRACE,
+            "List the records of runs, the newest first",
+            "--limit= -r= --remote= --json",
+            NOTHING,
+        ),
         Command(
             "compare",
             TRACE,
             "Lay two runs side by side, and show what differs",
             "--offline --json --exit-code",
+        ),
+        Command(
+            "adopt", TRACE, "Take over what a run elsewhere made", "-r= --remote= -f --force --json", NOTHING
         ),
         Command(
             "evict",

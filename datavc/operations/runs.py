@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from datavc.errors import NotFoundError
+from datavc.errors import IntegrityError, NotFoundError
 from datavc.formats.digest import Digest
-from datavc.formats.record import Record
+from datavc.formats.record import MAX_RECORD_BYTES, Record, decode_record
 from datavc.operations.steps.lineageindex import Known, LineageIndex
+from datavc.operations.steps.obtaining import remote_records
 from datavc.operations.steps.recordstore import find_record, read_record
+from datavc.operations.steps.remotes import open_remote
+from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
+from datavc.store.remote import RemoteStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,37 @@ class RunRow:
     made: list[bytes]
 
 
-def runs(repo: Repo, limit: int | None = None) -> list[RunRow]:
-    """The records in the cache, the newest first."""
+def runs(
+    repo: Repo, limit: int | None = None, *, remote: str | None = None, progress: Progress = SILENT
+) -> list[RunRow]:
+    """The records in the cache, the newest first; or those on the remote called ``remote``. Raises StorageError."""
+    if remote is not None:
+        return _remote_runs(open_remote(repo, remote), limit, progress)
     index = LineageIndex(repo)
     try:
         return [_row(index, known) for known in index.records()[:limit]]
     finally:
         index.close()
+
+
+def _remote_runs(store: RemoteStore, limit: int | None, progress: Progress) -> list[RunRow]:
+    """A request for the list, and some for each record. What cannot be read is said, and left out."""
+    rows = []
+    newest = sorted(remote_records(store), key=lambda root: root.when, reverse=True)
+    for root in newest[:limit]:
+        try:
+            reader = store.reader(store.index(root.indexes))
+            record = decode_record(
+                reader.read(root.digest.raw, limit=MAX_RECORD_BYTES), f"the record {root.digest.short}"
+            )
+        except (IntegrityError, NotFoundError) as error:
+            progress.note(f"warning: {error.message}")
+            continue
+        made = [row.path for row in record.outputs]
+        rows.append(
+            RunRow(root.digest, record.start, record.status, record.stage, " ".join(record.argv), made)
+        )
+    return sorted(rows, key=lambda row: row.start, reverse=True)
 
 
 def _row(index: LineageIndex, known: Known) -> RunRow:

@@ -136,3 +136,70 @@ def test_what_was_planted_is_in_no_file_of_the_remote(shared: Project, tmp_path:
     assert all(
         b"planted" not in path.read_bytes() for path in (tmp_path / "remote").rglob("*") if path.is_file()
     )
+
+
+def test_code_and_data_of_a_run_come_back_when_the_clone_is_lost(shared: Project, tmp_path: Path):
+    shared.run("push")
+    record = records(shared)[0]
+    shared.write({"twice.py": "# another program", "a.txt": "other data"})
+    other = shared.clone("other")
+
+    other.run("checkout", "--record", record, "--to", str(tmp_path / "back"))
+
+    assert (tmp_path / "back/twice.py").read_text() == TWICE
+    assert (tmp_path / "back/a.txt").read_text() == "1\n1\n"
+    assert (tmp_path / "back/b.txt").read_text() == "1\n" * 4
+    assert other.run("checkout", "--record", record, "--to", str(tmp_path / "back"), code=1).err
+    assert other.run("checkout", "--record", record, code=2).err
+    assert not (other.root / "b.txt").exists()
+
+
+def test_what_was_kept_nowhere_is_named(shared: Project, tmp_path: Path):
+    shared.datavc("run", PYTHON, "-c", "open('bare.txt', 'w').write(open('a.txt').read() + 'x')")
+
+    done = shared.run("checkout", "--record", records(shared)[0], "--to", str(tmp_path / "back"), code=3)
+
+    assert "bare.txt" in done.err
+    assert (tmp_path / "back/a.txt").exists()
+
+
+def test_a_run_on_a_machine_without_git_is_adopted(shared: Project, tmp_path: Path):
+    shared.run("push")
+    box = Project(tmp_path / "box", shared.environment)
+    box.write({name: shared.read(name) for name in ("datavc.toml", "twice.py", "b.txt.datavc")})
+    box.write({".datavc": None})
+    box.run("pull")
+    box.datavc("run", "-n", "on the box", "-o", "c.txt", PYTHON, "twice.py", "b.txt", "c.txt")
+    box.run("push", "--yes")
+    (listed, *_) = json.loads(shared.run("runs", "-r", "store", "--json").out)
+
+    shared.run("adopt", listed["record"][:20])
+    shared.run("pull")
+
+    assert listed["stage"] == "on the box"
+    assert shared.read("c.txt") == b"1\n" * 8
+    assert 'stage = "on the box"' in shared.read("c.txt.datavc").decode()
+    assert shared.run("lineage", "c.txt").out.count("second") == 1
+    assert "says that already" in shared.run("adopt", listed["record"]).out
+
+
+def test_a_pointer_to_another_version_is_replaced_by_force_alone(shared: Project):
+    first = records(shared)[1]
+    shared.write({"a.txt": "mine"})
+    shared.run("add", "a.txt")
+
+    assert "another version" in shared.run("adopt", first, code=1).err
+    shared.run("adopt", "--force", first)
+    assert first in shared.read("a.txt.datavc").decode()
+
+
+def test_a_record_is_fetched_by_its_digest(shared: Project):
+    shared.datavc("run", "false", code=1)
+    failed = records(shared)[0]
+    shared.run("push")
+    clone = shared.clone("clone")
+
+    clone.run("fetch", failed[:20])
+
+    assert records(clone) == [failed]
+    assert "no record" in clone.run("fetch", "xxh128:00000000000", code=1).err

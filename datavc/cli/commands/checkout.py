@@ -8,6 +8,7 @@ import typer
 
 from datavc.cli.options import DryRun, Json, RemoteName
 from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.restoring import restore_record
 from datavc.cli.revisions import split_revisions
 from datavc.cli.session import current
 from datavc.formats.amounts import count, files_and_bytes
@@ -36,12 +37,22 @@ _To = Annotated[
         "--to", metavar="DIR", show_default=False, help="Write into DIR, and leave the workspace alone"
     ),
 ]
+_Record = Annotated[
+    str | None,
+    typer.Option(
+        "--record",
+        metavar="RECORD",
+        show_default=False,
+        help="The code and data of a run, into the DIR of --to",
+    ),
+]
 
 
 def checkout(
     words: _Words = None,
     before: _Before = None,
     to: _To = None,
+    record: _Record = None,
     remote: RemoteName = None,
     force: Annotated[
         bool, typer.Option("-f", "--force", help="Overwrite unsaved changes, after saving them aside")
@@ -68,6 +79,7 @@ def checkout(
       datavc checkout v1.0 --to /tmp/v1
       datavc checkout --force data/train
       datavc checkout xxh128:33119477 -- data/train
+      datavc checkout --record xxh128:99aa06d3 --to /tmp/run
 
     Exit codes: 0 done, 1 refused or failed, 2 usage, 10 no repository, 11 locked, 12 damaged objects.
     """
@@ -76,6 +88,9 @@ def checkout(
 
     session = current()
     repo = Repo.find(session.folder)
+    if record is not None:
+        restore_record(repo, record, to, words, remote, json=json)
+        return
     revisions, paths = split_revisions(repo, words or (), "checkout", 1)
     result = check_out(
         repo,

@@ -31,23 +31,32 @@ def fetch(
 ) -> int | None:
     """Get datasets from a remote into the cache
 
-    The workspace stays as it is: datavc pull changes that too. Everything is verified before it is kept. What the
-    default remote lacks is asked of the others. Interrupted, the same command goes on where it was.
+    The workspace stays as it is: datavc pull changes that too. The digest of a record gets that record. Everything is
+    verified before it is kept. What the default remote lacks is asked of the others. Interrupted, the same command goes
+    on where it was.
 
     Examples:
       datavc fetch
       datavc fetch data/train/cats
       datavc fetch -r backup --all-tags
       datavc fetch --trees
+      datavc fetch xxh128:99aa06d3
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be fetched, 10 no repository, 12 damaged on the remote.
     """
     from datavc.operations.fetch import fetch as get
+    from datavc.operations.steps.obtaining import obtain_record
+    from datavc.operations.steps.versions import is_digest
     from datavc.repo import Repo
 
     session = current()
+    repo = Repo.find(session.folder)
+    if paths and all(map(is_digest, paths)):
+        for word in paths:
+            print(f"record {obtain_record(repo, word, remote, session.progress)}: here")
+        return None
     result = get(
-        Repo.find(session.folder),
+        repo,
         session.absolutes(paths),
         remote=remote,
         revisions=revisions(rev, all_branches=all_branches, all_tags=all_tags),

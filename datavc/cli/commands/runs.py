@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.options import Json
+from datavc.cli.options import Json, RemoteName
 from datavc.cli.render import next_command, print_json, print_table, show_path, talk
 from datavc.cli.session import current
 from datavc.formats.paths import show_some
@@ -16,22 +16,25 @@ def runs(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, show_default=False, help="Only the newest N")
     ] = None,
+    remote: RemoteName = None,
     json: Json = False,
 ) -> None:
     """List the records of runs, the newest first
 
-    Those that failed too.
+    Those that failed too. With -r those on a remote; datavc fetch RECORD brings one here.
 
     Examples:
       datavc runs
       datavc runs --limit 5 --json
+      datavc runs -r store
 
     Exit codes: 0 done, 10 no repository.
     """
     from datavc.operations.runs import runs as list_runs
     from datavc.repo import Repo
 
-    rows = list_runs(Repo.find(current().folder), limit)
+    session = current()
+    rows = list_runs(Repo.find(session.folder), limit, remote=remote, progress=session.progress)
     if json:
         print_json(rows)
         return
