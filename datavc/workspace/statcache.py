@@ -117,7 +117,8 @@ class StatCache:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+        # One thread at a time uses it; which of them lets go of it last, garbage collection decides.
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
             # No fsync: every row carries its own sum, so what a power cut leaves is known or ignored.
             connection.execute("PRAGMA synchronous = OFF")
@@ -133,7 +134,7 @@ class StatCache:
             connection.close()
             raise
         # Python 3.13 complains of a connection that is dropped open. Strongly held, so that cycles cannot take it first.
-        weakref.finalize(self, _close, connection)
+        weakref.finalize(self, connection.close)
         return connection
 
     def _give_up(self, error: sqlite3.Error) -> None:
@@ -150,12 +151,6 @@ class _Nowhere:
     """Stands in for a database that cannot be had."""
 
     def executemany(self, _query: str, _rows: Iterable[object]) -> None: ...
-
-
-def _close(connection: sqlite3.Connection) -> None:
-    # The thread in which garbage is collected may be another one, to which SQLite says no.
-    with contextlib.suppress(sqlite3.Error):
-        connection.close()
 
 
 def _seal(path: bytes, row: FolderRow) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ def test_a_cache_that_is_dropped_leaves_no_connection_open(tmp_path: Path):
     cache.itself = cache  # as a repo and what it holds
 
     del cache
-    gc.collect()
+    collector = threading.Thread(target=gc.collect)
+    collector.start()
+    collector.join()
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
