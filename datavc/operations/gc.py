@@ -182,6 +182,11 @@ class _Gc:
         mine = clone_id(self._repo.shared)
         for stored in census.roots:
             root = stored.root
+            if stored.name.endswith(layout.RESCUE):
+                # Of a writer that was killed.
+                if root.repo == self._repo.config.repo_id and self._now - stored.modified >= grace:
+                    gone.append(stored)
+                continue
             if (
                 root.repo != self._repo.config.repo_id
                 or root.kind == "record"

@@ -173,9 +173,10 @@ class _Run:
         try:
             if root is not None and suspects is None:
                 # Whoever collects garbage there may know nothing of this version, and goes by the age of roots.
-                self._store.renew(root)
-                self._pushing.done(version)
-                return PushedDataset(version.path, version.digest, "complete", root.when)
+                root = self._store.renew(version.digest)
+                if root is not None:
+                    self._pushing.done(version)
+                    return PushedDataset(version.path, version.digest, "complete", root.when)
             pushed = self._pushing.push(version, root, suspects, self._notes.bandwidth, dry_run=self._dry_run)
         except DatavcError as error:
             self.first_error = self.first_error or error

@@ -174,23 +174,26 @@ def new_id() -> str:
 
 def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredRoot]) -> None:
     """Keep the text of roots in the trash, then delete them. Killed in between, some are still there. Raises StorageError."""
-    removed = RemovedRoots(repo, _who(), _now(), tuple(dict.fromkeys(stored.text for stored in gone)))
-    backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
+    texts = [stored.text for stored in gone if not stored.name.endswith(layout.RESCUE)]
+    if texts:
+        removed = RemovedRoots(repo, _who(), _now(), tuple(dict.fromkeys(texts)))
+        backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
     delete_roots(backend, gone)
 
 
 def delete_roots(backend: Backend, gone: Iterable[StoredRoot]) -> None:
-    """Delete roots, except those that were written anew since they were read. Raises StorageError."""
+    """Delete roots, except those that were written anew since they were listed. Raises StorageError."""
     began = time.time()
     for stored in gone:
+        try:
+            is_same = backend.head(stored.name).modified == stored.modified
+        except StoredFileNotFound:
+            continue
         if abs(time.time() - began) > CLAIM_SECONDS / 2:
             # Writers wait no longer before they rely on what is there.
             raise StorageError("removing versions takes too long", "run the same command again")
-        try:
-            if backend.read(stored.name).decode("ascii", "replace") == stored.text:
-                backend.delete(stored.name)
-        except StoredFileNotFound:
-            continue
+        if is_same:
+            backend.delete(stored.name)
 
 
 def tidy(backend: Backend, older: float) -> None:
@@ -306,11 +309,11 @@ def sweep(
     names += _blobs_going(stone, [stored.root for stored in roots], needed)
     freed = 0
     for name in names:
-        hold()
         try:
             size = backend.head(name).size
         except StoredFileNotFound:
             continue
+        hold()
         backend.delete(name)
         freed += size
         advance(size)

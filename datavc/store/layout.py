@@ -12,6 +12,8 @@ ROOTS = "roots/"
 BLOBS = "blobs/"
 CLONES = "clones/"
 TRASH = "trash/"
+# Beside a root that is about to be written, so that gc sees what it is going to rely on.
+RESCUE = ".rescue"
 
 
 def sealed_name(raw: bytes) -> str:

@@ -135,12 +135,14 @@ class RemoteStore:
         backend = _IndexFiles(self.backend, self._files, whole=True)
         return publish_root(backend, self.algorithm, make, indexes, self._guard or self.begin_writing())
 
-    def renew(self, root: Root) -> Root:
-        """Write a complete root again, so that it counts as new. Raises ConflictError: gc has begun to delete it."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        renewed = replace(root, when=when, nonce=os.urandom(8).hex())
-        self.begin_writing().publish(renewed)
-        return renewed
+    def renew(self, digest: Digest) -> Root | None:
+        """Write a complete root again, so that it counts as new; None where it is gone. Raises ConflictError."""
+        guard = self.begin_writing()
+        root = self.root(digest)
+        if root is not None:
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            guard.publish(replace(root, when=when, nonce=os.urandom(8).hex()))
+        return root
 
     def begin_writing(self) -> Guard:
         """To be called before one looks what is there that a new root may rely on, so that gc does not delete it. Cheap."""

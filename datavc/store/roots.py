@@ -105,6 +105,8 @@ def list_roots(backend: Backend, repo_id: str | None = None) -> Iterator[tuple[s
     """Each stored root's file name and content (None where unreadable), of one repo or of all."""
     prefix = layout.ROOTS if repo_id is None else f"{layout.ROOTS}{repo_id}/"
     for stored in backend.list(prefix):
+        if stored.name.endswith(layout.RESCUE):
+            continue
         try:
             yield stored.name, decode_root(backend.read(stored.name))
         except StoredFileNotFound:

@@ -2,7 +2,7 @@
 
 gc writes ``trash/ID`` and, before that, ``trash/ID.waiting``. A grace later it removes the latter, then reads all roots, and
 deletes what is still named by none. A writer reads the tombstones before it relies on anything. Does it rely on something
-doomed, it first writes a root that says it is not complete, and then looks whether the tombstone still waits: if it does,
+doomed, it first writes a root beside the place of its own, and then looks whether the tombstone still waits: if it does,
 gc will read that root before it deletes; if not, the writer gives up, and is told to run again. Either the writer sees
 that gc has begun, or gc sees the writer's root. What was doomed after the writer began goes a grace later at the
 earliest, when the writer has long been done: one that takes longer than half the shortest grace looks at everything again.
@@ -88,12 +88,20 @@ class Guard:
         """Write ``root``, whose pack indexes and packs were seen there, or found in the pack indexes of another root.
 
         Raises:
-            ConflictError: gc is deleting, or has deleted, something that it relies on. The root is not complete then.
+            ConflictError: gc is deleting, or has deleted, something that it relies on. The root was not written then.
         """
         is_slow = self._elapsed() > SHORTEST_GRACE_SECONDS / 2
-        if self._seen or is_slow:
-            self._rescue(root, everything=is_slow)
-        _write(self._backend, root)
+        packs = self._packs_of(root.indexes) if self._seen or is_slow else {}
+        if is_slow or _touching(self._seen, root, packs):
+            aside = layout.root_path(root.repo, root.digest) + layout.RESCUE
+            self._backend.replace(aside, encode_root(replace(root, complete=False)))
+            try:
+                self._require_saved(root, packs)
+                _write(self._backend, root)
+            finally:
+                self._backend.delete(aside)
+        else:
+            _write(self._backend, root)
         self._outlive(root)
 
     def _outlive(self, root: Root) -> None:
@@ -120,11 +128,8 @@ class Guard:
         """Seconds since it began; one of the clocks stands still while a laptop sleeps, the other may be set."""
         return max(time.monotonic() - self._began[0], abs(time.time() - self._began[1]))
 
-    def _rescue(self, root: Root, *, everything: bool) -> None:
-        packs = self._packs_of(root.indexes)
-        if not everything and not _touching(self._seen, root, packs):
-            return
-        _write(self._backend, replace(root, complete=False))
+    def _require_saved(self, root: Root, packs: dict[bytes, int]) -> None:
+        """Once gc would see what ``root`` relies on: is all of it there, and nobody deleting it? Raises ConflictError."""
         after = read_tombstones(self._backend)
         going = [doomed for doomed in _touching(after, root, packs) if not doomed.waits]
         if going:
