@@ -79,3 +79,34 @@ def test_a_killed_checkout_of_a_revision_is_finished_by_the_same_command(
         assert snapshot(project) == second
         assert project.git("status", "--porcelain") == ""
     assert swept >= 5
+
+
+@strides
+def test_a_killed_checkout_into_another_folder_is_finished_by_the_same_command(project: Project, stride: int):
+    project.write({"data/a": "one", "data/sub/b": "b", "single": "s"})
+    project.run("add", "data", "single")
+    project.commit("one")
+    project.write({"data/a": "two"})
+    project.run("add", "data")
+    project.commit("two")
+    here = snapshot(project)
+    start = project.root.parent / "start"
+    project.root.rename(start)
+    target = project.root.parent / "elsewhere"
+    command = ["checkout", "HEAD~1", "--to", str(target)]
+
+    swept = 0
+    for _ in points(project, start, command, stride):
+        swept += 1
+        project.run(*command)
+        assert Project(target).tree() == {
+            b".": ("folder", b""),
+            b"data": ("folder", b""),
+            b"data/a": ("file", b"one"),
+            b"data/sub": ("folder", b""),
+            b"data/sub/b": ("file", b"b"),
+            b"single": ("file", b"s"),
+        }
+        assert snapshot(project) == here
+        shutil.rmtree(target)
+    assert swept >= 3
