@@ -25,7 +25,7 @@ def gitdiff(
         ObjectNotFound: a tree is neither here nor on a remote. IntegrityError: one is damaged.
     """
     before, after = _dataset(repo, *old), _dataset(repo, *new)
-    with looking_afar(repo, offline=False, progress=progress):
+    with looking_afar(repo, offline=False, progress=progress, forbidding=""):
         found = dataset_changes(repo, before, after)
     return [change for changes in found.values() for change in changes]
 

@@ -96,7 +96,7 @@ def _merge_trees(
     """The merge, done, and what came out, which means something only where it has no conflicts."""
     base, ours, theirs = pointers
     try:
-        with looking_afar(repo, offline=False, progress=progress):
+        with looking_afar(repo, offline=False, progress=progress, forbidding=""):
             job = TreeMerge(
                 repo.algorithm,
                 _side(repo, path, base) if base is not None else None,

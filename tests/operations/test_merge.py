@@ -540,8 +540,10 @@ def test_trees_that_are_not_here_come_from_a_remote_and_the_merged_data_too(
     clone = project.clone("clone")
     driver(clone)
 
-    git(clone, "merge", "-q", "--no-edit", "origin/other")
+    ended = git(clone, "merge", "-q", "--no-edit", "origin/other")
 
+    assert "its folders came from origin" in ended.err
+    assert "--offline" not in ended.err
     clone.run("pull")
     assert {name: clone.read(f"data/{name}") for name in "xyz"} == {"x": b"2", "y": b"2", "z": b"1"}
     clone.run("fsck")

@@ -268,7 +268,9 @@ def test_what_is_not_here_comes_from_a_remote_before_the_merge_is_committed(
     project = conflict({"data/a/x": "2"}, {"data/a/y": "3"})
     project.git("merge", "--abort")
     add_folder(project, tmp_path / "remote")
-    project.run("push", "--yes", "--all-branches", "--rev", "main~2")
+    # Theirs last: a version that was pushed before them reaches nothing of theirs.
+    for revision in ("main~2", "main", "other"):
+        project.run("push", "--yes", "--rev", revision)
     clone = project.clone("clone")
     clone.run("pull")
     clone.git("merge", "-q", "origin/other", code=1)

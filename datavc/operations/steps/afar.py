@@ -26,11 +26,16 @@ _EARLIER = 8
 
 
 @contextmanager
-def looking_afar(repo: Repo, *, offline: bool, progress: Progress) -> Iterator[None]:
-    """In the block, trees of versions that are missing are fetched from the remotes, which is said; not when ``offline``."""
+def looking_afar(
+    repo: Repo, *, offline: bool, progress: Progress, forbidding: str = "--offline"
+) -> Iterator[None]:
+    """In the block, trees of versions that are missing are fetched from the remotes, which is said; not when ``offline``.
+
+    ``forbidding`` is the option by which the user may forbid that, empty where there is none, as under git.
+    """
 
     def obtain(digest: Digest) -> bool:
-        return _fetch(repo, digest, None, progress)
+        return _fetch(repo, digest, None, progress, forbidding)
 
     before = repo.obtain_trees
     repo.obtain_trees = None if offline or not _has_remote(repo) else obtain
@@ -65,7 +70,9 @@ def _has_remote(repo: Repo) -> bool:
     return bool(repo.config.tables_in("remote", "url"))
 
 
-def _fetch(repo: Repo, digest: Digest, inner: bytes | None, progress: Progress) -> bool:
+def _fetch(
+    repo: Repo, digest: Digest, inner: bytes | None, progress: Progress, forbidding: str = "--offline"
+) -> bool:
     """Trees alone, or with ``inner`` one file."""
     from datavc.formats.amounts import count, human_size
     from datavc.operations.steps.chosen import Version
@@ -97,6 +104,10 @@ def _fetch(repo: Repo, digest: Digest, inner: bytes | None, progress: Progress) 
     what = "folders" if inner is None else show(inner or root.path)
     progress.note(
         f"{digest.short} is not here: its {what} came from {', '.join(store.name for store in remotes.stores)} "
-        f"({count(traffic.total, 'request')}, {human_size(traffic.received_bytes)}; --offline forbids that)"
+        f"({count(traffic.total, 'request')}, {human_size(traffic.received_bytes)}{_forbids(forbidding)})"
     )
     return True
+
+
+def _forbids(option: str) -> str:
+    return f"; {option} forbids that" if option else ""
