@@ -96,7 +96,9 @@ def _chosen(repo: Repo, paths: list[bytes], revision: str | None, before: str | 
     ]
     dropped = []
     if not paths and found.dataset is None:
-        dropped = [dataset for dataset in repo.datasets() if dataset.path not in found.pointers]
+        paths_here = [name.removesuffix(POINTER_SUFFIX) for name in repo.pointer_paths()]
+        gone = [(path, repo.read_pointer(path)) for path in paths_here if path not in found.pointers]
+        dropped = [Dataset(path, pointer) for path, pointer in gone if pointer is not None]
     return _Choice(wanted, dropped, found)
 
 

@@ -402,15 +402,26 @@ def test_a_shallow_clone_is_told_what_to_fetch(project: Project, history: list[t
     assert "git fetch --depth=4" in shallow.run("checkout", "HEAD~3", code=1).err
 
 
-def test_a_pointer_that_was_edited_to_nonsense_does_not_block_the_way_back(
-    project: Project, history: list[tuple[str, Snapshot]]
+@pytest.mark.parametrize("words", [["HEAD", "--", "data"], ["HEAD"], ["HEAD~3"]], ids=" ".join)
+def test_a_pointer_that_was_edited_to_nonsense_is_replaced(
+    project: Project, history: list[tuple[str, Snapshot]], words: list[str]
 ):
     project.write({"data.datavc": "nonsense"})
 
-    project.run("checkout", "HEAD", "--", "data", code=None)
+    project.run("checkout", *words)
 
-    project.git("checkout", "--", "data.datavc")
-    project.run("checkout", "HEAD~1")
+    project.run("checkout", "HEAD")
+    assert snapshot(project) == history[-1][1]
+
+
+def test_a_pointer_with_conflict_markers_is_settled_first(
+    project: Project, history: list[tuple[str, Snapshot]]
+):
+    project.write({"data.datavc": "<<<<<<< ours\n=======\n>>>>>>> theirs\n"})
+    before = snapshot(project)
+
+    assert "datavc resolve" in project.run("checkout", "HEAD~1", code=1).err
+    assert snapshot(project) == before
 
 
 def test_it_works_the_same_from_a_folder_below(project: Project, history: list[tuple[str, Snapshot]]):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import ConflictError, NotFoundError, ObjectNotFound
+from datavc.errors import ConflictError, MalformedError, NotFoundError, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, format_pointer
@@ -97,7 +97,7 @@ def prepare(repo: Repo, wanted: Wanted, workers: Workers, progress: Progress) ->
         OutOfSpace: the file system has no room for so many files.
     """
     path, version = wanted.path, wanted.version
-    here = wanted.pointer if wanted.content is None else repo.read_pointer(path)
+    here = wanted.pointer if wanted.content is None else _readable_pointer(repo, path)
     view = examine(repo, path, here, jobs=workers.jobs, progress=progress, whole=True)
     target = base_trees(repo, version)
     _check_pointer(repo, wanted, target)
@@ -188,6 +188,14 @@ def save(repo: Repo, view: View, *, jobs: int, progress: Progress) -> str:
         f"datavc checkout --force {digest} -- {repo.typed(view.path)}"
     )
     return digest
+
+
+def _readable_pointer(repo: Repo, path: bytes) -> Pointer | None:
+    """The pointer in the workspace; one that is damaged is replaced like any other. Raises ConflictError after a merge."""
+    try:
+        return repo.read_pointer(path)
+    except MalformedError:
+        return None
 
 
 def _check_pointer(repo: Repo, wanted: Wanted, target: TreeSource) -> None:
