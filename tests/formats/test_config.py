@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[list[tuple[object, object]], list[object]]] = {
         [-1, "-1", "1.5", "1TB", "", "MiB", True, 1.0, []],
     ),
     "cache.keep": ([("all", "all"), ("unpushed", "unpushed")], ["", "none", [], True]),
+    "git.push": ([(name, name) for name in ("refuse", "push", "off")], ["", "on", 1, [], True]),
     "remote.default": ([("origin", "origin")], ["", "default", "a.b", "-x", "x" * 64, 1, []]),
     "remote.NAME.url": ([("s3://b/x", "s3://b/x")], ["", "a\nb", 1, []]),
     "remote.NAME.endpoint": ([("https://h", "https://h")], ["", "\x1b[2J", 1]),

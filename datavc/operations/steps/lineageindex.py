@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +65,8 @@ class LineageIndex:
         except sqlite3.Error:
             self._database = _open(None)
             self._refresh()
+        # Not everybody closes it, and Python 3.13 complains of a connection that is dropped open.
+        weakref.finalize(self, self._database.close)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -222,7 +225,7 @@ def _edge(row: tuple[str, str, bytes, str | None, str, str | None]) -> Edge:
 def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path or ":memory:", timeout=5)
+    database = sqlite3.connect(path or ":memory:", timeout=5, check_same_thread=False)
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version != _VERSION:
