@@ -105,7 +105,7 @@ COMMANDS = {
             "push",
             SHARE,
             "Send datasets to a remote",
-            "-r= --remote= --rev= --all-branches --all-tags --check -n --dry-run --memory= -y --yes --json",
+            "-r= --remote= --rev= --all-branches --all-tags --check --read -n --dry-run --memory= -y --yes --json",
         ),
         Command(
             "fetch",

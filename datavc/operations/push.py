@@ -80,6 +80,7 @@ def push(
     remote: str | None = None,
     revisions: Revisions = WORKSPACE,
     check: bool = False,
+    read: bool = False,
     dry_run: bool = False,
     memory: int = DEFAULT_MEMORY,
     jobs: int = 1,
@@ -88,8 +89,8 @@ def push(
     """Make the remote have all of the datasets that ``paths`` name (all without paths), as their pointers say.
 
     ``revisions`` takes the pointers at git revisions instead of the workspace's. ``check`` asks for every pack of what is
-    said to be there. ``memory`` in bytes bounds what is held at once. What fails is in the result; if nothing else was
-    done, it is raised.
+    said to be there; ``read`` reads and hashes them all, too. ``memory`` in bytes bounds what is held at once. What fails is
+    in the result; if nothing else was done, it is raised.
 
     Raises:
         UsageError, NotFoundError: there is no such remote, dataset or revision.
@@ -108,8 +109,8 @@ def push(
             progress.note(f"warning: {warning}")
     threads = threads_for(memory)
     with transfer_threads(threads, [store]) as executor:
-        pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
-        run = _Run(repo, store, pushing, check=check, dry_run=dry_run)
+        pushing = Pushing(repo, store, executor, threads=threads, progress=progress, read_all=read)
+        run = _Run(repo, store, pushing, check=check or read, dry_run=dry_run)
         for record in absent_records(
             store, records_to_push(repo, versions, everything=not paths and not revisions)
         ):

@@ -190,6 +190,43 @@ def test_check_finds_packs_of_another_length_and_lost_and_damaged_indexes(projec
     arrives(project, remote, "clone")
 
 
+def test_damage_of_the_same_length_is_found_by_reading_and_sent_again(project: Project, remote: Path):
+    add(project, many())
+    pushed(project)
+    add(project, many(10), "other")
+    pushed(project)
+    damaged = packs(remote)
+    for pack in damaged:
+        flip(pack)
+    assert outcomes(pushed(project, "--check")) == ["complete", "complete"]
+
+    assert outcomes(pushed(project, "--read", "--dry-run")) == ["to send", "to send"]
+    assert outcomes(pushed(project, "--check", "--read")) == ["sent", "sent"]
+    is_wholly_there(remote)
+    arrives(project, remote, "clone")
+    assert outcomes(pushed(project, "--read")) == ["complete", "complete"]
+
+
+def test_a_pack_that_came_over_wrongly_once_is_not_damaged(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add(project, many())
+    pushed(project)
+    seen: set[str] = set()
+
+    class Once(WrappingBackend):
+        def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+            data = super().read(name, start, length)
+            if name.startswith("packs/") and name not in seen:
+                seen.add(name)
+                return data[:-1] + bytes([data[-1] ^ 1])
+            return data
+
+    wrap_remotes(monkeypatch, Once)
+    assert outcomes(pushed(project, "--read")) == ["complete"]
+    assert seen
+
+
 def test_what_a_pull_could_not_read_makes_the_next_push_check(project: Project, remote: Path):
     """A flipped bit shows when it is read. From then on nobody is told that the remote is complete."""
     add(project, many())

@@ -26,6 +26,9 @@ def push(
     check: Annotated[
         bool, typer.Option("--check", help="Ask for every pack, and send again what was lost")
     ] = False,
+    read: Annotated[
+        bool, typer.Option("--read", help="As --check, and read every pack: what is damaged is sent again")
+    ] = False,
     dry_run: DryRun = False,
     memory: Memory = "512MiB",
     yes: Yes = False,
@@ -41,6 +44,7 @@ def push(
       datavc push -r backup data/train
       datavc push --all-branches --all-tags
       datavc push --check
+      datavc push --check --read -r backup
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be pushed, 10 no repository, 12 the cache is damaged.
     """
@@ -57,6 +61,7 @@ def push(
         remote=remote,
         revisions=revisions(rev, all_branches=all_branches, all_tags=all_tags),
         check=check,
+        read=read,
         dry_run=dry_run,
         memory=memory_bytes(memory),
         jobs=session.workers,
@@ -66,17 +71,17 @@ def push(
         print_json(result)
     else:
         for row in result.datasets:
-            print(_sentence(row, result.remote, check=check))
+            print(_sentence(row, result.remote, check=check, read=read))
         print_summary(result)
     return PARTLY_DONE if result.failed else None
 
 
-def _sentence(row: PushedDataset, remote: str, *, check: bool) -> str:
+def _sentence(row: PushedDataset, remote: str, *, check: bool, read: bool) -> str:
     name = show_path(row.path)
     if row.outcome == "failed":
         return f"{name}: not pushed: {row.message}"
     if row.outcome == "complete":
-        proof = ", every pack asked for" if check else ""
+        proof = ", every pack read" if read else ", every pack asked for" if check else ""
         return f"{name}: complete on {remote} since {row.since}{proof}"
     verb = "would be sent" if row.outcome == "to send" else "sent"
     return f"{name}: {count(row.objects, 'object')}, {human_size(row.size)} {verb} to {remote}"

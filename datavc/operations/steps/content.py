@@ -322,7 +322,7 @@ class Content:
         where = f"{layout.pack_path(piece.pack)} of {source.store.describe()}"
         return kind(
             f"{show(self.version.path)} cannot be read: object {self._show(digest)} in {where} {reason}",
-            f"datavc push --check -r {source.store.name}, in a clone that has it, sends it again",
+            f"datavc push --check --read -r {source.store.name}, in a clone that has it, sends it again",
         )
 
     def _lacking(self, digest: bytes) -> ObjectNotFound | StorageError:

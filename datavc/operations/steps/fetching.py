@@ -191,11 +191,13 @@ class Fetching:
         thing = Digest(self._cache.algorithm, digest)
         if loss is not None:
             where = f"{layout.pack_path(loss.pack)} of {loss.source.store.describe()}"
-            hint = f"datavc push --check -r {loss.source.store.name}, in a clone that has it, sends it again"
+            hint = "datavc push --check{} -r {}, in a clone that has it, sends it again"
             if loss.wrong == "is damaged":
                 raise DigestMismatch(
-                    f"{name} cannot be fetched: object {thing} in {where} is damaged: {paths}", hint
+                    f"{name} cannot be fetched: object {thing} in {where} is damaged: {paths}",
+                    hint.format(" --read", loss.source.store.name),
                 )
+            hint = hint.format("", loss.source.store.name)
             raise ObjectNotFound(f"{name} cannot be fetched: {where} {loss.wrong}: {paths}", hint)
         if self._sources.failures:
             failure = self._sources.failures[-1]

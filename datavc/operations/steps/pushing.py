@@ -18,6 +18,7 @@ from datavc.formats.root import Root
 from datavc.operations.steps.chosen import Version, earlier_versions
 from datavc.operations.steps.closure import Closure, affected, find_closure
 from datavc.operations.steps.recordtransfer import name_of, parents_of
+from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.store import layout
@@ -59,16 +60,28 @@ class Pushed:
 
 
 class Pushing:
-    """Pushes versions to one remote, one after the other. ``pushed`` are those that are done, which later ones build on."""
+    """Pushes versions to one remote, one after the other. ``pushed`` are those that are done, which later ones build on.
+
+    With ``read_all`` every pack that is there is read where nothing is believed.
+    """
 
     def __init__(
-        self, repo: Repo, remote: RemoteStore, executor: Executor, *, threads: int, progress: Progress
+        self,
+        repo: Repo,
+        remote: RemoteStore,
+        executor: Executor,
+        *,
+        threads: int,
+        progress: Progress,
+        read_all: bool = False,
     ) -> None:
         self._repo = repo
         self._remote = remote
         self._executor = executor
         self._threads = threads
         self._progress = progress
+        self._read_all = read_all
+        self._judged: dict[bytes, bool] = {}
         self._pushed: dict[bytes, Digest] = {}
         self._sent_bytes = 0
         self._seconds = 0.0
@@ -178,7 +191,7 @@ class Pushing:
                 wrong.add(layout.index_path(name))
         sizes = {pack: size for index in readable.values() for pack, size in index.packs().items()}
         lost = set(remote.lost_packs(sizes, self._executor))
-        broken = {pack for pack in suspects & sizes.keys() - lost if not self._is_sound(pack)}
+        broken = self._broken((set(sizes) if self._read_all else suspects & sizes.keys()) - lost, sizes)
         bad = lost | broken
         sound = [name for name, index in readable.items() if bad.isdisjoint(index.packs())]
         there = remote.index(tuple(readable), whole=True)
@@ -187,8 +200,24 @@ class Pushing:
         whole = len(sound) == len(root.indexes)
         return Foundation(there, None, sound, wrong, is_proved=True, is_sound=whole)
 
-    def _is_sound(self, pack: bytes) -> bool:
-        return xxhash.xxh3_128_digest(self._remote.backend.read(layout.pack_path(pack))) == pack
+    def _broken(self, packs: set[bytes], sizes: dict[bytes, int]) -> set[bytes]:
+        """Those whose bytes are not what their names say; each is read once for all versions."""
+        unread = sorted(packs - self._judged.keys())
+        if unread:
+            self._progress.begin("reading packs", total_bytes=sum(sizes[pack] for pack in unread))
+            for pack, is_sound in map_ahead(self._judge, unread, self._executor, self._threads):
+                self._judged[pack] = is_sound
+                self._progress.advance(size=sizes[pack])
+            self._progress.end()
+        return {pack for pack in packs if not self._judged[pack]}
+
+    def _judge(self, pack: bytes) -> tuple[bytes, bool]:
+        """Wrong bytes are read once more: it may have been the line."""
+
+        def is_sound() -> bool:
+            return xxhash.xxh3_128_digest(self._remote.backend.read(layout.pack_path(pack))) == pack
+
+        return pack, is_sound() or is_sound()
 
     def _lost_hits(self, foundation: Foundation, closure: Closure) -> bool:
         """Whether a pack is gone that holds something which will not be sent because of it."""
