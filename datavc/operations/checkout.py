@@ -226,7 +226,7 @@ class _Run:
             self._repo, paths, remote=self._remote, revisions=Revisions((named,)), progress=self._progress
         )
         for row in fetched.failed:
-            raise NotFoundError(f"{show(row.path)}: {row.message}; nothing was touched", row.hint)
+            raise NotFoundError(f"{row.message}; nothing was touched", row.hint)
 
     def _judge(self, place: Repo, jobs: list[Job], drops: list[Drop]) -> None:
         """Refuse before anything is touched."""

@@ -395,6 +395,30 @@ def test_what_the_cache_lacks_of_a_revision_is_fetched(project: Project, history
     assert snapshot(clone) == before
 
 
+def test_work_on_a_part_that_was_fetched_comes_back_by_its_digest(
+    project: Project, history: list[tuple[str, Snapshot]]
+):
+    remote = project.root.parent / "remote"
+    project.run("remote", "add", "--default", "far", str(remote))
+    project.run("checkout", history[0][0], "--", "data")
+    project.commit("back")
+    project.run("push")
+    clone = project.clone("clone")
+    clone.run("pull", "data/sub")
+    clone.write({"data/sub/b": "mine", "data/sub/new": "new"})
+    clone.run("add", "data")
+
+    said = clone.run("checkout", "HEAD").err
+
+    command = re.search(r"datavc (checkout xxh128:[0-9a-f]+ -- data)", said)
+    assert command is not None
+    assert clone.read("data/sub/b") == b"b"
+    clone.run(*command[1].split())
+    assert clone.read("data/sub/b") == b"mine"
+    assert clone.read("data/sub/new") == b"new"
+    assert clone.read("data/a") == b"one"
+
+
 def test_a_shallow_clone_is_told_what_to_fetch(project: Project, history: list[tuple[str, Snapshot]]):
     shallow = Project(project.root.parent / "shallow", project.environment)
     project.git("clone", "-q", "--depth=2", f"file://{project.root}", str(shallow.root))

@@ -13,6 +13,7 @@ from datavc.errors import DatavcError, MalformedError, NotFoundError, UsageError
 from datavc.formats.digest import ALGORITHMS
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, format_pointer, parse_pointer
+from datavc.formats.root import Root
 from datavc.git.program import Git
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 from datavc.workspace.safepath import refused_name
@@ -187,17 +188,36 @@ def _tags_meant(repo: Repo, text: str) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _by_digest(repo: Repo, text: str) -> Revision:
-    """A version that is named by its digest: out of the cache's roots, else out of git's history."""
+    """A version that is named by its digest: out of the cache's roots, else out of git's history.
+
+    Last come those of which the cache has a part: what was added to a dataset of which not everything was pulled.
+    """
     from datavc.operations.steps.versions import find_version
 
     try:
         root = find_version(repo, text)
     except NotFoundError as missing:
-        return _by_digest_in_history(repo, text, missing)
+        try:
+            return _by_digest_in_history(repo, text, missing)
+        except NotFoundError:
+            partly = _find_partly(repo, text)
+            if partly is None:
+                raise
+            root = partly
     pointer = Pointer(root.kind, root.digest, root.size, root.files)
     return Revision(
         text, None, [Dataset(root.path, pointer)], {root.path: format_pointer(pointer)}, root.path
     )
+
+
+def _find_partly(repo: Repo, text: str) -> Root | None:
+    """The root of the one dataset's version of which the cache has a part, and whose digest begins so."""
+    found = {
+        root.digest: root
+        for _, root in repo.cache.roots()
+        if root is not None and root.kind != "record" and str(root.digest).startswith(text)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _by_digest_in_history(repo: Repo, text: str, missing: NotFoundError) -> Revision:
