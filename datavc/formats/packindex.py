@@ -1,10 +1,10 @@
 """The pack index: which objects lie where in a group of packs, searchable through a few ranges of the stored file.
 
-Rows are sorted by digest and cut into frames of 4,096; the fence in the head holds each frame's first digest. A row is
+Rows are sorted by digest and cut into frames of 1,024; the fence in the head holds each frame's first digest. A row is
 a hint: what it names is verified when it is read. Looking into several indexes is ``datavc/store/index.py``.
 
 Hot path: decoding takes 0.2 microseconds a row; after that a look-up takes 3.4 alone, 1.6 among many, 1.3 where the digest
-is absent. Decoded frames stay columns, 42 bytes a row, so that all 256 of a full index may be kept: 43 MB. A dict in each
+is absent. Decoded frames stay columns, 42 bytes a row, so that all of a full index may be kept: 43 MB. A dict in each
 makes a look-up 1.5 times as fast, but decoding 5 times and memory 4 times as dear (``tests/benchmarks/formats.py``).
 """
 
@@ -35,7 +35,13 @@ from datavc.formats.pack import MAX_ENTRY_BYTES, MAX_PACK_BYTES
 PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index")
 
 MAX_INDEX_ROWS = 1 << 20
-FRAME_ROWS = 4096
+FRAME_ROWS = 1024
+"""Rows in a frame as it is written. A look-up from afar costs one frame: 27 KB, where one of 4,096 rows has 99; frames of 512
+make going through all rows a third slower (docs/decisions/0005-smaller-frames.md)."""
+
+MAX_FRAME_ROWS = 4096
+"""Rows in a frame as it is read, at the most."""
+_MIN_FRAME_ROWS = 256
 
 # digest, ordinal of the pack, offset in it, stored length, raw length, form | codec << 1
 IndexRow = tuple[bytes, int, int, int, int, int]
@@ -51,7 +57,7 @@ _ROW_BYTES = 4 * 4 + 1  # ordinal, offset, stored, raw, flags; the digest comes 
 _FLAGS = b"\0\1\2\3"
 _LONGEST = max(algorithm.length for algorithm in ALGORITHMS.values())
 _MAX_HEAD_BYTES = (
-    _COUNTS.size + MAX_INDEX_ROWS * (_NAME_BYTES + 4) + MAX_INDEX_ROWS // FRAME_ROWS * (_LONGEST + 4)
+    _COUNTS.size + MAX_INDEX_ROWS * (_NAME_BYTES + 4) + MAX_INDEX_ROWS // _MIN_FRAME_ROWS * (_LONGEST + 4)
 )
 # zstd adds less than one byte in 256 to what it cannot compress.
 _MAX_STORED_HEAD_BYTES = _MAX_HEAD_BYTES + (_MAX_HEAD_BYTES >> 8) + 64
@@ -120,7 +126,7 @@ def _check_counts(rows: int, packs: int) -> None:
 
 
 def _encode_frame(columns: IndexColumns, length: int, packs: int) -> bytes:
-    """The frame of up to 4,096 rows. Raises MalformedError."""
+    """The frame of up to 1,024 rows. Raises MalformedError."""
     digests, ordinals, offsets, stored, raw, flags = columns
     joined = b"".join(digests)
     if not are_digests(digests, joined, length):
@@ -174,12 +180,14 @@ class PackIndexReader:
 
     def _decode_head(self, head: bytes, frames_at: int, size: int) -> None:
         counts = _COUNTS.unpack_from(head) if len(head) >= _COUNTS.size else (0, 0, 0)
-        packs, self.row_count, frame_rows = counts
-        frames = -(-self.row_count // FRAME_ROWS)
+        packs, self.row_count, self._frame_rows = counts
+        if not _MIN_FRAME_ROWS <= self._frame_rows <= MAX_FRAME_ROWS:
+            raise MalformedError(f"a pack index cannot have frames of {self._frame_rows:,} rows")
+        frames = -(-self.row_count // self._frame_rows)
         sizes_at = _COUNTS.size + _NAME_BYTES * packs
         fence_at = sizes_at + 4 * packs
-        if frame_rows != FRAME_ROWS or self.row_count > MAX_INDEX_ROWS or packs > self.row_count:
-            raise MalformedError(f"a pack index cannot have {self.row_count:,} rows, {frame_rows:,} a frame")
+        if self.row_count > MAX_INDEX_ROWS or packs > self.row_count:
+            raise MalformedError(f"a pack index cannot have {self.row_count:,} rows for {packs:,} packs")
         if len(head) != fence_at + frames * (self._length + 4):
             raise MalformedError(f"a pack index's head of {len(head):,} bytes is no list of {packs:,} packs")
         view = memoryview(head)
@@ -192,10 +200,15 @@ class PackIndexReader:
         if self._ends[-1] != size or not all(map(le, self._fence, islice(self._fence, 1, None))):
             raise MalformedError("a pack index's frames do not fill it, or are not sorted")
         if (
-            max(lengths, default=0) > 2 * FRAME_ROWS * (self._length + _ROW_BYTES)
+            max(lengths, default=0) > 2 * self._frame_rows * (self._length + _ROW_BYTES)
             or max(sizes, default=0) > MAX_PACK_BYTES
         ):
             raise MalformedError("a pack index declares a frame or a pack that is longer than any")
+
+    @property
+    def first(self) -> bytes:
+        """The first digest: none that is smaller is here."""
+        return self._fence[0] if self._fence else b"\xff" * self._length
 
     def find(self, digest: bytes) -> IndexRow | None:
         """The row of ``digest``, or None."""
@@ -233,7 +246,7 @@ class PackIndexReader:
     def _read_frame(self, number: int) -> _Frame:
         start, end = self._ends[number], self._ends[number + 1]
         stored = self._start[start:end] if end <= len(self._start) else self._range(start, end - start)
-        count = min(FRAME_ROWS, self.row_count - number * FRAME_ROWS)
+        count = min(self._frame_rows, self.row_count - number * self._frame_rows)
         content = codec.decompress(stored, count * (self._length + _ROW_BYTES))
         if not content.startswith(self._fence[number]):
             raise MalformedError(

@@ -27,13 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from datavc.backends.folder import FolderBackend
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pack import DATA, MAX_PACK_BYTES, META
-from datavc.formats.packindex import MAX_INDEX_ROWS
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FILE, FOLDER, Tree, encode_tree
 from datavc.store.index import IndexBuilder
 from datavc.store.note import check_note
 from datavc.store.packstream import PackStream
-from datavc.store.roots import new_root, publish_root
+from datavc.store.roots import begin_writing, new_root, publish_root
 
 FILES_IN_FOLDER = 1000
 REAL = 10
@@ -102,7 +101,6 @@ def _make_store(base: Path, objects: int, repo: str) -> Pointer:
     scratch = base / "scratch"
     scratch.mkdir()
     builder = IndexBuilder("xxh128")
-    names: list[str] = []
     generator = random.Random(objects)
     streams = {
         content: PackStream(backend, scratch, "xxh128", content, published=builder.add_pack)
@@ -137,8 +135,6 @@ def _make_store(base: Path, objects: int, repo: str) -> Pointer:
         folders.append(HASH(encoded))
         counts.append(count)
         streams[META].add_tree(folders[-1], encoded, lambda _: False)
-        if len(builder) > MAX_INDEX_ROWS - 2 * FILES_IN_FOLDER:
-            names += builder.publish(backend)
     sizes = array("Q", [count * FILE_BYTES for count in counts])
     folder_names = [b"d%05d" % number for number in range(len(folders))]
     top = Tree("xxh128", folder_names, bytes([FOLDER]) * len(folders), sizes, counts, folders)
@@ -147,10 +143,10 @@ def _make_store(base: Path, objects: int, repo: str) -> Pointer:
     streams[META].add_tree(digest.raw, encoded, lambda _: False)
     for stream in streams.values():
         stream.close()
-    names += builder.publish(backend)
+    names = builder.publish(backend)
     pointer = Pointer("folder", digest, objects * FILE_BYTES, objects)
     make = new_root(repo, digest, kind="folder", size=pointer.size, files=objects, path=b"data", commit=None)
-    publish_root(backend, "xxh128", make, names)
+    publish_root(backend, "xxh128", make, names, begin_writing(backend, "xxh128"))
     return pointer
 
 

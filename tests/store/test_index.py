@@ -187,7 +187,7 @@ def test_more_rows_than_an_index_may_have_make_several(
 
 def test_a_large_index_is_looked_into_by_ranges(scratch: Path):
     backend = CountingBackend(MemoryBackend())
-    objects = [b"%d" % number for number in range(5 * FRAME_ROWS)]
+    objects = [b"%d" % number for number in range(20 * FRAME_ROWS)]
     name = write_index(backend, write_packs(backend, scratch, objects))
     size = backend.head(layout.index_path(name)).size
     backend.requests.clear()

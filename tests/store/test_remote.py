@@ -44,7 +44,7 @@ def open_remote(backend: Backend) -> RemoteStore:
 @cache
 def _large_index() -> tuple[bytes, list[bytes]]:
     noise = random.Random(1)
-    digests = sorted({noise.randbytes(16) for _ in range(12 * FRAME_ROWS)})
+    digests = sorted({noise.randbytes(16) for _ in range(48 * FRAME_ROWS)})
     table = [
         (name, 0, 8 + noise.randrange(1 << 25), noise.randrange(1 << 20), 1 << 20, 0) for name in digests
     ]
