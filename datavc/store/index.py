@@ -57,8 +57,8 @@ class ObjectIndex:
                 reader = PackIndexReader(partial(self._backend.read, path), size)
                 if reader.algorithm == self._algorithm:
                     readers.append(reader)
-            # From afar: indexes that were published together share the digests among them by their order. So the one that begins
-            # last before a digest has it, and no other is asked: of ten million objects, one frame instead of six.
+            # From afar: indexes that were published together share the digests among them by their order. So the one that
+            # begins last before a digest has it, and no other is asked: of ten million objects, one frame instead of six.
             if not self._look:
                 readers.sort(key=lambda reader: reader.first, reverse=True)
             # All or none: after a failure, and in other threads, half of them would pass for all there are.
