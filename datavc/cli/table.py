@@ -221,7 +221,13 @@ COMMANDS = {
             "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING
         ),
         Command("doctor", CARE, "Look at all that datavc stands on", "--offline --json", NOTHING),
-        Command("fsck", CARE, "Check everything in the cache, changing nothing", "--json", NOTHING),
+        Command(
+            "fsck",
+            CARE,
+            "Check everything in the cache or on a remote, changing nothing",
+            "-r= --remote= --full --sample= --json",
+            NOTHING,
+        ),
         Command(
             "completion", CARE, "Print the completion script of a shell", "", "bash|zsh|fish", plain=True
         ),

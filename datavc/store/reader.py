@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from datavc.backends.base import Backend
 from datavc.errors import DigestMismatch, MalformedError, ObjectNotFound, StoredFileNotFound
@@ -16,6 +17,24 @@ from datavc.store.index import Location
 Find = Callable[[bytes], Location | None]
 MAX_LIST_BYTES = 64 << 20
 _BLOB_PIECE = 8 << 20
+
+
+class Readable(Protocol):
+    """A store as those see it who only read objects: a cache, or what is known of a remote."""
+
+    @property
+    def backend(self) -> Backend:
+        """Where its files lie."""
+
+    @property
+    def algorithm(self) -> str:
+        """That of its digests."""
+
+    def has_blob(self, raw: bytes, size: int | None) -> bool:
+        """Whether the object is there as a whole file."""
+
+    def reader(self, digest: Digest | None = None) -> ObjectReader:
+        """Reads what is reachable from ``digest``."""
 
 
 class ObjectReader:

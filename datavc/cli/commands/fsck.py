@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from datavc.cli.options import Json
 from datavc.cli.render import next_command, print_json, show_path, talk
 from datavc.cli.session import current
+from datavc.errors import UsageError
 from datavc.formats.amounts import count, human_size
+
+if TYPE_CHECKING:
+    from datavc.operations.fsck import FsckResult
+    from datavc.repo import Repo
 
 _CORRUPT = 12
 
 
-def fsck(json: Json = False) -> int | None:
-    """Check everything in the cache, changing nothing
+def fsck(
+    remote: Annotated[
+        str | None,
+        typer.Option("-r", "--remote", metavar="NAME", show_default=False, help="A remote, not the cache"),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Of a remote, read every byte")] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample", metavar="PERCENT", show_default=False, help="Of a remote, read so many packs"
+        ),
+    ] = None,
+    json: Json = False,
+) -> int | None:
+    """Check everything in the cache or on a remote, changing nothing
 
     Reads and hashes every pack, index, root and blob, then walks every version that this repository's roots and pointers
-    name. What is damaged or missing is named with the datasets and paths that it affects.
+    name. What is damaged or missing is named with the datasets and paths that it affects. Of a remote, listings and pack
+    indexes are compared with the roots; --full reads all of it, --sample some packs, others each time.
 
     Examples:
       datavc fsck
+      datavc fsck -r origin
+      datavc fsck -r origin --sample 5%
+      datavc fsck -r origin --full
       datavc fsck --json
 
     Exit codes: 0 all is well, 12 something is damaged or missing, 10 no repository.
@@ -27,22 +54,48 @@ def fsck(json: Json = False) -> int | None:
 
     session = current()
     repo = Repo.find(session.folder)
-    result = check(repo, progress=session.progress)
+    if remote is None:
+        if full or sample is not None:
+            raise UsageError("the cache is always read wholly", "datavc fsck, or datavc fsck -r NAME --full")
+        result = check(repo, progress=session.progress)
+    else:
+        from datavc.operations.fsck_remote import fsck_remote
+
+        result = fsck_remote(repo, remote, full=full, sample=_share(sample), progress=session.progress)
     if json:
         print_json(result)
     else:
-        for problem in result.problems:
-            where = f" (dataset {show_path(problem.dataset)})" if problem.dataset is not None else ""
-            print(f"{problem.kind} {problem.object}: {problem.message}{where}")
-        talk(
-            f"{count(result.packs, 'pack')}, {count(result.objects, 'object')}, {human_size(result.size)} and "
-            f"{count(result.versions, 'version')} checked: "
-            + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
-        )
-        if result.elsewhere:
-            names = ", ".join(show_path(path) for path in result.elsewhere)
-            talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
-        if result.problems:
-            datasets = sorted({problem.dataset for problem in result.problems if problem.dataset is not None})
-            next_command(f"datavc add --rehash {repo.typed(*datasets) or 'PATH'}, where the data is whole")
+        _print(repo, result, remote)
     return _CORRUPT if result.problems else None
+
+
+def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
+    for problem in result.problems:
+        where = f" (dataset {show_path(problem.dataset)})" if problem.dataset is not None else ""
+        print(f"{problem.kind} {problem.object}: {problem.message}{where}")
+    how = f"{count(result.objects, 'object')}, " if result.objects else ""
+    talk(
+        f"{count(result.packs, 'pack')}, {how}{human_size(result.size)} and "
+        f"{count(result.versions, 'version')} checked{'' if how or not result.packs else ' by listing alone'}: "
+        + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
+    )
+    if result.elsewhere:
+        names = ", ".join(show_path(path) for path in result.elsewhere)
+        talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
+    if not result.problems:
+        return
+    datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
+    if remote is not None:
+        next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
+    else:
+        next_command(f"datavc add --rehash {repo.typed(*datasets) or 'PATH'}, where the data is whole")
+
+
+def _share(text: str | None) -> float:
+    """``5%`` as 0.05."""
+    if text is None:
+        return 0.0
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)%?", text)
+    if found is None or not 0 < float(found[1]) <= 100:
+        raise UsageError(f"--sample takes a share such as 5%, not {text!r}")
+    return float(found[1]) / 100

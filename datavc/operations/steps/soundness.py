@@ -1,4 +1,4 @@
-"""Whether all of a version can be had from the cache. Each distinct tree is looked at once, however often it is there."""
+"""Whether all of a version can be had from a store. Each distinct tree is looked at once, however often it is there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from datavc.formats.pack import LIST
 from datavc.formats.tree import FOLDER, Tree
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.store import layout
-from datavc.store.cache import Cache
 from datavc.store.index import ObjectIndex
-from datavc.store.reader import ObjectReader
+from datavc.store.reader import ObjectReader, Readable
 
 ABSENT = "is not in the cache"
 # More paths are not named one by one: in folders that name each other they may be a hundred million.
@@ -44,7 +43,7 @@ class Soundness:
 
     def __init__(
         self,
-        cache: Cache,
+        cache: Readable,
         index: ObjectIndex,
         damaged: Mapping[bytes, str],
         unreadable: Collection[bytes],

@@ -6,14 +6,17 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from itertools import compress
+from typing import TYPE_CHECKING
 
 from datavc.errors import DatavcError, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, MAX_FILES, Entry, Tree, decode_tree
-from datavc.store.cache import Cache
 from datavc.workspace.safepath import first_refused
 from datavc.workspace.statcache import StatCache
+
+if TYPE_CHECKING:
+    from datavc.store.reader import Readable
 
 # A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold.
 MAX_TREE_BYTES = 1 << 30
@@ -28,7 +31,7 @@ class TreeSource:
 
     def __init__(
         self,
-        cache: Cache | None,
+        cache: Readable | None,
         copies: StatCache | None,
         top: Digest,
         kind: str,

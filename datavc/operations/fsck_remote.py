@@ -1,0 +1,200 @@
+"""``fsck -r``: is on a remote what its roots say? By listings and pack indexes, or by reading packs. Changes nothing."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from datavc.backends.base import Backend
+from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
+from datavc.formats.amounts import count, human_size
+from datavc.formats.digest import Digest
+from datavc.formats.paths import show
+from datavc.formats.root import Root
+from datavc.operations.fsck import FsckResult, Problem
+from datavc.operations.steps.remotes import open_remote
+from datavc.operations.steps.soundness import Soundness
+from datavc.operations.steps.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.parallel import map_ahead
+from datavc.progress import SILENT, Progress
+from datavc.repo import Repo
+from datavc.store import layout
+from datavc.store.cache import Cache
+from datavc.store.check import CheckedPack, check_pack
+from datavc.store.index import ObjectIndex
+from datavc.store.note import check_note
+from datavc.store.reader import ObjectReader
+from datavc.store.remote import RemoteStore
+from datavc.store.roots import list_roots
+
+
+def fsck_remote(
+    repo: Repo, remote: str, *, full: bool = False, sample: float = 0.0, progress: Progress = SILENT
+) -> FsckResult:
+    """Compare what the remote lists with what its pack indexes and this repo's roots name.
+
+    ``full`` reads and hashes every pack, and walks every version down to its files; ``sample``, between 0 and 1, reads that
+    share of the packs, chosen anew each time. What is wrong with a version is told by path where its trees can be read.
+
+    Raises:
+        UsageError: there is no such remote. StorageError: it cannot be listed, so nothing can be said.
+    """
+    store = open_remote(repo, remote)
+    check_note(store.backend, create=False)
+    threads = threads_for(DEFAULT_MEMORY)
+    with transfer_threads(threads, [store]) as executor:
+        check = _RemoteCheck(repo, store, executor, threads, progress)
+        check.listings()
+        check.indexes()
+        check.packs(1.0 if full else sample)
+        check.versions(walk_all=full)
+    return check.result
+
+
+@dataclass(slots=True)
+class _Afar:
+    """The remote as a store to read from; trees that the cache has are taken from there."""
+
+    backend: Backend
+    algorithm: str
+    index: ObjectIndex
+    cache: Cache
+
+    def has_blob(self, raw: bytes, size: int | None) -> bool:
+        """Remotes have none."""
+        return False
+
+    def reader(self, digest: Digest | None = None) -> ObjectReader:
+        """Reads trees."""
+        return _NearFirst(self.backend, self.algorithm, self.index, self.cache.reader(digest))
+
+
+class _NearFirst(ObjectReader):
+    def __init__(self, backend: Backend, algorithm: str, index: ObjectIndex, near: ObjectReader) -> None:
+        super().__init__(backend, algorithm, index.find)
+        self._near = near
+
+    def read(self, digest: bytes, *, limit: int) -> bytes:
+        """Out of the cache, where it is there and sound."""
+        try:
+            return self._near.read(digest, limit=limit)
+        except (DatavcError, OSError):
+            return super().read(digest, limit=limit)
+
+
+class _RemoteCheck:
+    def __init__(
+        self, repo: Repo, store: RemoteStore, executor: Executor, threads: int, progress: Progress
+    ) -> None:
+        self._repo = repo
+        self._store = store
+        self._executor = executor
+        self._threads = threads
+        self._progress = progress
+        self._packs: dict[bytes, int] = {}
+        self._indexes: dict[str, dict[bytes, int]] = {}
+        self._bad: dict[bytes, str] = {}
+        self._bad_packs: set[bytes] = set()
+        self.result = FsckResult()
+
+    def listings(self) -> None:
+        """What packs there are; their lengths cost no request of their own."""
+        for file in self._store.backend.list(layout.PACKS):
+            try:
+                self._packs[layout.sealed_raw(file.name.rpartition("/")[2])] = file.size
+            except MalformedError as error:
+                self._problem("pack", file.name, error.message)
+        self.result.packs = len(self._packs)
+        self.result.size = sum(self._packs.values())
+
+    def indexes(self) -> None:
+        """Every pack index, hashed; what it names must be listed, with that length."""
+        for file in sorted(self._store.backend.list(layout.INDEXES)):
+            name = file.name.removeprefix(layout.INDEXES)
+            try:
+                self._indexes[name] = self._store.index([name], whole=True).packs()
+            except IntegrityError as error:
+                self._problem("pack index", file.name, error.message)
+                continue
+            for pack, size in self._indexes[name].items():
+                if self._packs.get(pack) == size or pack in self._bad_packs:
+                    continue
+                self._bad_packs.add(pack)
+                wrong = (
+                    "is missing"
+                    if pack not in self._packs
+                    else f"has not the {size:,} bytes that it must have"
+                )
+                self._problem("pack", layout.pack_path(pack), wrong)
+
+    def packs(self, share: float) -> None:
+        """Read that share of the packs."""
+        there = sorted(self._packs.keys() - self._bad_packs)
+        # What is chosen must not be foreseen; it need not be unpredictable.
+        chosen = sorted(random.sample(there, min(len(there), round(len(there) * share + 0.499))))
+        if not chosen:
+            return
+        size = sum(self._packs[pack] for pack in chosen)
+        self._progress.note(f"{count(len(chosen), 'pack')}, {human_size(size)}, are read in as many requests")
+        self._progress.begin("reading packs", total_bytes=size, total_files=len(chosen))
+        for pack, checked in map_ahead(self._read, chosen, self._executor, self._threads):
+            path = layout.pack_path(pack)
+            self.result.objects += checked.entries
+            self._progress.advance(size=self._packs[pack], files=1)
+            if not checked.message:
+                continue
+            self._problem("pack", path, checked.message)
+            if not checked.entries:
+                self._bad_packs.add(pack)
+            for digest in checked.damaged:
+                self._bad[digest] = path
+                self._problem("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")
+        self._progress.end()
+
+    def _read(self, pack: bytes) -> tuple[bytes, CheckedPack]:
+        """Wrong bytes are read once more: it may have been the line."""
+        path = layout.pack_path(pack)
+        try:
+            checked = check_pack(self._store.backend, path)
+            return pack, check_pack(self._store.backend, path) if checked.message else checked
+        except StoredFileNotFound:
+            return pack, CheckedPack(pack, message="is missing")
+
+    def versions(self, *, walk_all: bool) -> None:
+        """Every version of which this repo has a root there."""
+        roots = []
+        for name, root in list_roots(self._store.backend, self._repo.config.repo_id):
+            if root is None:
+                self._problem("root", name, "cannot be read, so it proves nothing")
+            elif root.complete and root.digest.algorithm == self._repo.algorithm:
+                roots.append(root)
+        self._progress.begin("checking versions", total_files=len(roots))
+        for root in roots:
+            self.result.versions += 1
+            self._progress.advance(files=1)
+            self._version(root, walk=walk_all)
+        self._progress.end()
+
+    def _version(self, root: Root, *, walk: bool) -> None:
+        lost = [name for name in root.indexes if name not in self._indexes]
+        named = {pack for name in root.indexes for pack in self._indexes.get(name, ())}
+        for name in lost:
+            self._problem("pack index", layout.index_path(name), "is missing or damaged", root.path)
+        is_hit = not named.isdisjoint(self._bad_packs) or bool(self._bad)
+        if lost or root.kind == "record" or not (walk or is_hit):
+            return
+        index = self._store.index(root.indexes, whole=True)
+        index.drop(self._bad_packs)
+        afar = _Afar(self._store.backend, self._repo.algorithm, index, self._repo.cache)
+        for flaw in Soundness(afar, index, self._bad, self._bad_packs).flaws(root.digest, root.kind):
+            message = flaw.message.replace("is not in the cache", f"is not on {self._store.name}")
+            self._problem("version", flaw.thing, message, root.path, flaw.path)
+
+    def _problem(
+        self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
+    ) -> None:
+        if path is not None and dataset is not None:
+            path = dataset + b"/" + path if path else dataset
+            message = f"{show(path)} {message}"
+        self.result.problems.append(Problem(kind, thing, message, dataset, path))

@@ -1,0 +1,96 @@
+"""``datavc fsck -r``: what a remote has lost or spoilt is named, with the datasets and paths that it is about."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from projects import Project
+from remotes import add_folder, flip, indexes, overwrite, packs, roots, watch_remotes
+
+
+@pytest.fixture
+def remote(project: Project, tmp_path: Path) -> Path:
+    """Two datasets, each wholly on a remote."""
+    store = add_folder(project, tmp_path / "remote")
+    project.write(
+        {"data/sub/big": os.urandom(3 << 20), "data/small": os.urandom(100), "other": os.urandom(900)}
+    )
+    project.run("add", "data", "other")
+    project.commit("data")
+    project.run("push")
+    return store
+
+
+def problems(project: Project, *words: str) -> set[tuple[str, str | None, str | None]]:
+    said = project.run("fsck", "-r", "origin", "--json", *words, code=None)
+    found = json.loads(said.out)["problems"]
+    assert said.code == (12 if found else 0)
+    return {(row["kind"], row["dataset"], row["path"]) for row in found}
+
+
+@pytest.mark.parametrize("words", [(), ("--full",), ("--sample", "50%")])
+def test_a_remote_that_has_everything_is_sound(project: Project, remote: Path, words: tuple[str, ...]):
+    assert problems(project, *words) == set()
+    assert "nothing is wrong" in project.run("fsck", "-r", "origin", *words).err
+
+
+def test_listings_and_indexes_are_enough_and_no_pack_is_asked_for(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+    watch_remotes(monkeypatch, lambda method, name, done: asked.append((method, name)))
+    problems(project)
+    assert not [name for method, name in asked if name.startswith("packs/") and method != "list"]
+
+
+def test_a_lost_pack_is_named_with_the_paths_that_need_it(project: Project, remote: Path):
+    packs(remote)[0].unlink()
+    assert problems(project) == {("pack", None, None), ("version", "data", "data/sub/big")}
+
+
+def test_a_pack_that_was_cut_is_named(project: Project, remote: Path):
+    pack = packs(remote)[0]
+    overwrite(pack, pack.read_bytes()[:-1])
+    assert ("version", "data", "data/sub/big") in problems(project)
+
+
+def test_a_flipped_bit_is_found_by_reading(project: Project, remote: Path):
+    flip(packs(remote)[0])
+    assert problems(project) == set()
+    found = problems(project, "--full")
+    assert {("pack", None, None), ("object", None, None), ("version", "data", "data/sub/big")} <= found
+    assert (
+        "datavc push --check --read -r origin data"
+        in project.run("fsck", "-r", "origin", "--full", code=12).err
+    )
+    assert ("pack", None, None) in problems(project, "--sample", "100%")
+
+    project.run("push", "--check", "--read")
+    assert problems(project, "--full") == set()
+
+
+def test_paths_are_named_in_a_clone_that_has_no_data(project: Project, remote: Path):
+    clone = project.clone("clone")
+    packs(remote)[0].unlink()
+    assert ("version", "data", "data/sub/big") in problems(clone)
+
+
+def test_damaged_and_lost_indexes_and_roots_are_named(project: Project, remote: Path):
+    for index in indexes(remote):
+        flip(index)
+    assert {("pack index", None, None), ("pack index", "data", None), ("pack index", "other", None)} == {
+        problem for problem in problems(project) if problem[0] == "pack index"
+    }
+    shutil.rmtree(remote / "indexes")
+    assert ("pack index", "other", None) in problems(project)
+    overwrite(roots(remote)[0], b"x")
+    assert ("root", None, None) in problems(project)
+
+
+@pytest.mark.parametrize("words", [("--full",), ("--sample", "5%"), ("-r", "origin", "--sample", "x")])
+def test_what_makes_no_sense_is_refused(project: Project, remote: Path, words: tuple[str, ...]):
+    project.run("fsck", *words, code=2)
