@@ -203,6 +203,7 @@ COMMANDS = {
         Command(
             "adopt", TRACE, "Take over what a run elsewhere made", "-r= --remote= -f --force --json", NOTHING
         ),
+        Command("identify", TRACE, "Say which dataset version a folder is nearest to", "--json"),
         Command(
             "evict",
             CARE,

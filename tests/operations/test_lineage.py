@@ -242,3 +242,37 @@ def test_a_broken_index_is_made_anew(story: Project):
 
     assert len(records(story)) == 2
     assert len(records(story)) == 2
+
+
+def test_a_folder_without_history_is_known_by_what_is_in_it(story: Project, tmp_path: Path):
+    share = tmp_path / "share"
+    share.mkdir()
+    for name, content in {"1.txt": "a\n", "2.txt": "other\n", "new.txt": "n", "old.txt": "c\n"}.items():
+        (share / name).write_text(content)
+
+    found = json.loads(story.run("identify", str(share), "--json").out)
+    said = story.run("identify", str(share)).out
+
+    assert found["dataset"] == "raw"
+    assert (found["added"], found["removed"]) == (["new.txt"], ["3.txt"])
+    assert (found["changed"], found["moved"]) == (["2.txt"], ["old.txt"])
+    assert "minus 1 file, plus 1 file" in said
+    assert "exactly" in story.run("identify", "raw").out
+
+
+def test_the_nearest_of_several_versions_is_named(story: Project, tmp_path: Path):
+    (story.root / "raw/3.txt").unlink()
+    story.run("add", "raw")
+    (tmp_path / "x").mkdir()
+    for name in ("1.txt", "2.txt"):
+        (tmp_path / "x" / name).write_bytes(story.read(f"raw/{name}"))
+
+    assert "exactly" in story.run("identify", str(tmp_path / "x")).out
+
+
+def test_a_folder_of_unknown_files_is_said_to_be_unknown(story: Project, tmp_path: Path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/y").write_text("never seen")
+
+    assert "nothing in it" in story.run("identify", str(tmp_path / "x"), code=1).out
+    assert story.run("identify", str(tmp_path / "x/y"), code=1).err
