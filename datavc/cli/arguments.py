@@ -87,7 +87,9 @@ def split(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
 def _takes_value(rest: list[str]) -> bool:
     """Whether the last word of ``datavc run`` is an option whose value comes next."""
     command = find(rest[0])
-    return len(rest) > 1 and command is not None and f"{rest[-1]}=" in command.options.split()
+    if len(rest) == 1 or command is None:
+        return False
+    return any(option.startswith(f"{rest[-1]}=") for option in command.options.split())
 
 
 def _wrong(message: str) -> CommandLineError:

@@ -19,6 +19,7 @@ from datavc.formats.record import Data
 from datavc.lineage.child import Output, run_child
 from datavc.lineage.observed import Observed, hook_environment, read_log
 from datavc.lineage.redaction import Redactor
+from datavc.lineage.tracing import read_trace, traced
 from datavc.operations.add import add
 from datavc.operations.steps.outputs import Aside, recover
 from datavc.operations.steps.recordmaking import Before, Facts, Order, look_before, make_record
@@ -130,9 +131,13 @@ class _Run:
             log = scratch / "observed"
             log.mkdir()
             start = _now()
-            given = hook_environment(outside, log, order.seed) if order.observe else outside
-            ended = run_child(argv, order.folder, given, out, err)
-            observed = read_log(log) if order.observe else Observed()
+            trace = scratch / "trace"
+            words = traced(argv, trace) if order.trace == "full" else argv
+            given = outside if order.trace == "off" else hook_environment(outside, log, order.seed)
+            ended = run_child(words, order.folder, given, out, err)
+            observed = Observed() if order.trace == "off" else read_log(log)
+            if order.trace == "full":
+                observed = read_trace(trace, order.folder, observed)
         return Facts(order, start, _now(), ended, observed, out.kept(), err.kept(), argv)
 
     def finish(self, facts: Facts, outputs: list[bytes]) -> RunResult:

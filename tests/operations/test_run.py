@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -434,3 +435,20 @@ def test_outputs_that_cannot_become_datasets_are_refused_before_anything_runs(da
     data.datavc("run", "-o", output, "touch", "ran", code=125)
 
     assert not (data.root / "ran").exists()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_with_strace_nothing_is_unseen(data: Project):
+    data.datavc("run", "--trace", "full", "cat", "data/a.txt")
+
+    record = last(data)
+    assert (record.status, record.reads) == ("ok", "full")
+    assert [row.path for row in record.inputs] == [b"data"]
+    data.datavc("run", "--trace", "full", "--shell", "exit 3", code=3)
+
+
+def test_nothing_is_watched_when_that_is_asked(data: Project):
+    data.datavc("run", "--trace", "off", PYTHON, "-c", "open('data/a.txt')")
+
+    assert (last(data).reads, last(data).inputs) == ("none", ())
+    data.datavc("run", "--trace", "sometimes", "true", code=125)

@@ -9,6 +9,7 @@ import typer
 
 from datavc.cli.render import next_command, talk
 from datavc.cli.session import current
+from datavc.errors import UsageError
 from datavc.formats.paths import show_some
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ Image = Annotated[
     typer.Option("--image", metavar="DIGEST", show_default=False, help="The container image it runs in"),
 ]
 Shell = Annotated[bool, typer.Option("--shell", help="Give the command to /bin/sh")]
-NoObserve = Annotated[bool, typer.Option("--no-observe", help="Do not watch what it opens")]
+Trace = Annotated[
+    str, typer.Option("--trace", metavar="HOW", help="Watch what it opens: auto, full (strace, slow) or off")
+]
 
 
 def run(
@@ -69,7 +72,7 @@ def run(
     seed: Seed = None,
     image: Image = None,
     shell: Shell = False,
-    no_observe: NoObserve = False,
+    trace: Trace = "auto",
 ) -> int:
     """Run a command, and keep a record of it
 
@@ -88,6 +91,8 @@ def run(
     from datavc.operations.steps.recordmaking import Order
     from datavc.repo import Repo
 
+    if trace not in ("auto", "full", "off"):
+        raise UsageError(f"--trace takes auto, full or off, not {trace!r}")
     session = current()
     repo = Repo.find(session.folder)
     order = Order(
@@ -102,7 +107,7 @@ def run(
         seed=seed,
         image=image,
         shell=shell,
-        observe=not no_observe,
+        trace=trace,
     )
     result = run_command(
         repo,

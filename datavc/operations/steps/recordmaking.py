@@ -44,7 +44,8 @@ class Order:
     """What is to be run, and what its user says of it. Paths are absolute; ``folder`` is where it runs.
 
     ``keep`` are outputs that stay in place while it runs, ``metrics`` outputs that stay in git. ``params`` are files, or
-    ``FILE:KEY``. ``image`` is the digest of the container image, where the user knows it.
+    ``FILE:KEY``. ``trace`` is ``auto``, ``full`` (through strace) or ``off``. ``image`` is the digest of the container
+    image, where the user knows it.
     """
 
     argv: tuple[str, ...]
@@ -58,7 +59,7 @@ class Order:
     seed: int | None = None
     image: str | None = None
     shell: bool = False
-    observe: bool = True
+    trace: str = "auto"
 
     @property
     def made(self) -> tuple[bytes, ...]:
