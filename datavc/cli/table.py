@@ -225,8 +225,8 @@ COMMANDS = {
         Command(
             "fsck",
             CARE,
-            "Check everything in the cache or on a remote, changing nothing",
-            "-r= --remote= --full --sample= --json",
+            "Check the cache or a remote, or repair the cache",
+            "-r= --remote= --full --sample= --repair --json",
             NOTHING,
         ),
         Command(

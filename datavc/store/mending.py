@@ -51,8 +51,10 @@ class Mender:
         self._new: list[str] = []
         self._lost: set[bytes] = set()
 
-    def mend(self, wanted: set[bytes]) -> None:
+    def mend(self, wanted: set[bytes] | None) -> None:
         """Read every stored file that one of the objects ``wanted`` may be taken from, and put aside what is damaged.
+
+        None is all there are.
 
         Raises:
             StorageError: the cache cannot be read or written.
@@ -64,7 +66,8 @@ class Mender:
             if name not in damaged_indexes
         }
         orphans = self._orphans(indexes) if damaged_indexes else set()
-        damaged = self._damaged_packs(self._packs_of(wanted, indexes) | orphans)
+        packs = self._packs_of(wanted, indexes) if wanted is not None else self._all_packs(indexes)
+        damaged = self._damaged_packs(packs | orphans)
         if damaged or damaged_indexes:
             affected = {
                 name: index for name, index in indexes.items() if not damaged.isdisjoint(index.packs())
@@ -75,8 +78,8 @@ class Mender:
                 self._put_aside(layout.index_path(name))
             for pack in damaged:
                 self._put_aside(layout.pack_path(pack))
-        for digest in wanted:
-            self._check_blob(digest)
+        for path in self._blobs_of(wanted):
+            self._check_blob(path)
 
     def finish(self) -> None:
         """Put unreadable roots aside; give those whose indexes were replaced the new ones, unless something is lost."""
@@ -120,6 +123,16 @@ class Mender:
         stored = (file.name.rpartition("/")[2] for file in self._backend.list(layout.PACKS))
         return {raw for raw in map(_raw_name, stored) if raw is not None and raw not in named}
 
+    def _all_packs(self, indexes: dict[str, ObjectIndex]) -> set[bytes]:
+        stored = (file.name.rpartition("/")[2] for file in self._backend.list(layout.PACKS))
+        there = {raw for raw in map(_raw_name, stored) if raw is not None}
+        return there.union(*(index.packs() for index in indexes.values()))
+
+    def _blobs_of(self, wanted: set[bytes] | None) -> list[str]:
+        if wanted is None:
+            return [file.name for file in self._backend.list(layout.BLOBS)]
+        return [layout.blob_path(self._cache.algorithm, digest) for digest in wanted]
+
     def _packs_of(self, wanted: set[bytes], indexes: dict[str, ObjectIndex]) -> set[bytes]:
         """Every pack in which one of the objects, or of their chunks, is said to lie, there or not."""
         reader = self._reader(list(indexes))
@@ -159,8 +172,7 @@ class Mender:
                 self._sound.add(pack)
         return damaged
 
-    def _check_blob(self, digest: bytes) -> None:
-        path = layout.blob_path(self._cache.algorithm, digest)
+    def _check_blob(self, path: str) -> None:
         try:
             size = self._backend.head(path).size
         except StoredFileNotFound:

@@ -20,28 +20,39 @@ if TYPE_CHECKING:
 _CORRUPT = 12
 
 
+Remote = Annotated[
+    str | None,
+    typer.Option("-r", "--remote", metavar="NAME", show_default=False, help="A remote, not the cache"),
+]
+Full = Annotated[bool, typer.Option("--full", help="Of a remote, read every byte")]
+Sample = Annotated[
+    str | None,
+    typer.Option("--sample", metavar="PERCENT", show_default=False, help="Of a remote, read so many packs"),
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Put aside what is damaged, and get it from elsewhere")
+]
+
+
 def fsck(
-    remote: Annotated[
-        str | None,
-        typer.Option("-r", "--remote", metavar="NAME", show_default=False, help="A remote, not the cache"),
-    ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Of a remote, read every byte")] = False,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample", metavar="PERCENT", show_default=False, help="Of a remote, read so many packs"
-        ),
-    ] = None,
+    remote: Remote = None,
+    full: Full = False,
+    sample: Sample = None,
+    repair: Repair = False,
     json: Json = False,
 ) -> int | None:
-    """Check everything in the cache or on a remote, changing nothing
+    """Check the cache or a remote, or repair the cache
 
     Reads and hashes every pack, index, root and blob, then walks every version that this repository's roots and pointers
     name. What is damaged or missing is named with the datasets and paths that it affects. Of a remote, listings and pack
     indexes are compared with the roots; --full reads all of it, --sample some packs, others each time.
 
+    --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace and from
+    remotes. Nothing is deleted. Without it nothing is changed.
+
     Examples:
       datavc fsck
+      datavc fsck --repair
       datavc fsck -r origin
       datavc fsck -r origin --sample 5%
       datavc fsck -r origin --full
@@ -57,7 +68,14 @@ def fsck(
     if remote is None:
         if full or sample is not None:
             raise UsageError("the cache is always read wholly", "datavc fsck, or datavc fsck -r NAME --full")
+        if repair:
+            return _repair(repo, json=json)
         result = check(repo, progress=session.progress)
+    elif repair:
+        raise UsageError(
+            "a remote is repaired from a clone that has the data",
+            f"datavc push --check --read -r {remote} --all-branches --all-tags",
+        )
     else:
         from datavc.operations.fsck_remote import fsck_remote
 
@@ -67,6 +85,21 @@ def fsck(
     else:
         _print(repo, result, remote)
     return _CORRUPT if result.problems else None
+
+
+def _repair(repo: Repo, *, json: bool) -> int | None:
+    from datavc.operations.repair import repair
+
+    session = current()
+    result = repair(repo, jobs=session.workers, progress=session.progress)
+    if json:
+        print_json(result)
+    else:
+        for version in result.versions:
+            became = f"not whole: {version.failed}" if version.failed else "whole again"
+            print(f"{show_path(version.path)}: {version.digest.short} is {became}")
+        _print(repo, result.after, None)
+    return _CORRUPT if result.after.problems else None
 
 
 def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
