@@ -118,7 +118,9 @@ def test_fsck_names_the_command_that_mends(project: Project):
     project.run("add", "my data", cwd="sub")
     flip(stored(project, "packs")[0])
 
-    said = project.run("fsck", cwd="sub", code=12).err
+    assert project.run("fsck", code=12).err.splitlines()[-1] == "next: datavc fsck --repair"
+    (project.root / "sub/my data/a").unlink()
+    said = project.run("fsck", "--repair", cwd="sub", code=12).err
 
     assert said.splitlines()[-1] == "next: datavc add --rehash 'my data', where the data is whole"
 

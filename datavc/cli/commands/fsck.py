@@ -84,6 +84,8 @@ def fsck(
         print_json(result)
     else:
         _print(repo, result, remote)
+        if result.problems and remote is None:
+            next_command("datavc fsck --repair")
     return _CORRUPT if result.problems else None
 
 
@@ -99,6 +101,11 @@ def _repair(repo: Repo, *, json: bool) -> int | None:
             became = f"not whole: {version.failed}" if version.failed else "whole again"
             print(f"{show_path(version.path)}: {version.digest.short} is {became}")
         _print(repo, result.after, None)
+        if result.after.problems:
+            named = {problem.dataset for problem in result.after.problems if problem.dataset}
+            next_command(
+                f"datavc add --rehash {repo.typed(*sorted(named)) or 'PATH'}, where the data is whole"
+            )
     return _CORRUPT if result.after.problems else None
 
 
@@ -115,13 +122,9 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
     if result.elsewhere:
         names = ", ".join(show_path(path) for path in result.elsewhere)
         talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
-    if not result.problems:
-        return
-    datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
-    if remote is not None:
+    if result.problems and remote is not None:
+        datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
         next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
-    else:
-        next_command(f"datavc add --rehash {repo.typed(*datasets) or 'PATH'}, where the data is whole")
 
 
 def _share(text: str | None) -> float:
