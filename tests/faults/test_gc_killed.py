@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -9,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import Project
+from loopfs import loop_filesystem
+from projects import Project, let_go
 from sweeps import COMPLETED, run_killed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -83,6 +85,25 @@ def test_killed_at_any_change_it_loses_nothing_and_goes_on(
         assert_kept(project, kept)
     assert point > 2
     record_property("points", (point - 1) // stride)
+
+
+@pytest.mark.slow
+def test_it_frees_a_disk_without_a_free_byte(project: Project, tmp_path: Path):
+    with loop_filesystem("ext4", tmp_path, 160 << 20) as top:
+        shutil.move(project.root, top / "project")
+        full = Project(top / "project", project.environment)
+        kept = versions(full)
+        for piece in (bytes(1 << 20), b"x"):
+            with open(top / "fill", "ab", buffering=0) as fill, contextlib.suppress(OSError):
+                while fill.write(piece):
+                    pass
+        age(full, 15)
+        assert "gc --grace 0" in full.run("gc", "--yes", "--most", code=1).err
+        assert "freed" in full.run("gc", "--yes", "--most", "--grace", "0").err
+        assert len(list((cache(full) / "roots").rglob("xxh128-*"))) == 2
+        (top / "fill").unlink()
+        assert_kept(full, kept)
+        let_go()
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,13 @@ def test_a_shared_cache_keeps_what_another_clone_needs_and_everything_where_one_
     assert other.read("data") == theirs
 
 
+def test_a_clone_that_was_moved_does_not_wait_for_itself(two: Project):
+    two.root.rename(two.root.parent / "moved")
+    moved = Project(two.root.parent / "moved", two.environment)
+    assert collected(moved, "--grace", "0")["freed_bytes"] >= 100_000
+    moved.run("fsck")
+
+
 def test_a_remote_keeps_what_other_clones_stored_unless_it_is_asked_for(project: Project, tmp_path: Path):
     store = add_folder(project, tmp_path / "store")
     add(project, "data", 400_000)

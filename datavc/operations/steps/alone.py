@@ -44,13 +44,19 @@ def _other_clones(repo: Repo) -> list[str]:
     for file in backend.list(layout.CLONES):
         try:
             note = json.loads(backend.read(file.name))
-            place, host = note["path"], note["host"]
+            place, host = str(note["path"]), str(note["host"])
         except (ValueError, KeyError, TypeError, RecursionError):
             found.append(f"a clone of which {file.name} does not say where it is")
             continue
-        if (place, host) != here:
+        if (place, host) != here and not was_here(repo, Path(place), host):
             found.append(f"{show(str(place).encode('utf-8', 'surrogateescape'))} on {host}")
     return sorted(found)
+
+
+def was_here(repo: Repo, place: Path, host: str) -> bool:
+    """Whether that is where this clone itself was, before it was moved: nothing is there, and the cache is its own."""
+    is_own = repo.cache_folder == repo.shared / "cache"
+    return is_own and host == os.uname().nodename and not os.path.lexists(place)
 
 
 def _other_worktrees(repo: Repo) -> list[Path]:

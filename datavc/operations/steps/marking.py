@@ -21,6 +21,7 @@ from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.git.mentions import every_pointer, is_shallow_at
 from datavc.git.program import Git
+from datavc.operations.steps.alone import was_here
 from datavc.operations.steps.evicting import files_of
 from datavc.operations.steps.trees import TreeSource, entries
 from datavc.repo import POINTER_SUFFIX, PRIVATE_NAME, Repo
@@ -66,7 +67,7 @@ def _mark_clone(repo: Repo, name: str, marks: Marks) -> None:
     except (ValueError, KeyError, TypeError, RecursionError):
         marks.unknown.append(f"a clone of which {name} does not say where it is")
         return
-    if repo_id != repo.config.repo_id or place == repo.shared:
+    if repo_id != repo.config.repo_id or place == repo.shared or was_here(repo, place, host):
         # What another repo's roots reach stays anyway.
         return
     shown = show(os.fsencode(place))
