@@ -37,11 +37,12 @@ _SHAPES = (
 )
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 # Up to the last "@" before the path: passwords have been seen with one in them.
-_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s@:]*:)([^/\s]*)@", re.IGNORECASE)
+_USERINFO = re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^/\s@:]*:)([^/\s]*)@", re.IGNORECASE)
 # On the web a user name alone is a token more often than not.
-_WEB_USER = re.compile(r"(https?://)([^/\s@:]+)@", re.IGNORECASE)
+_WEB_USER = re.compile(r"((?<![a-z0-9+.-])https?://)([^/\s@:]+)@", re.IGNORECASE)
+# Names begin where no letter stands before them: so a word of a million letters takes a million steps, not their square.
 _NAME = re.compile(r"[\w.-]+")
-_ASSIGNED = re.compile(r"([\w.-]+)=([^&\s,;'\"]+)")
+_ASSIGNED = re.compile(r"(?<![\w.-])([\w.-]{1,100})=([^&\s,;'\"]+)")
 
 
 class Redactor:

@@ -452,3 +452,37 @@ def test_nothing_is_watched_when_that_is_asked(data: Project):
 
     assert (last(data).reads, last(data).inputs) == ("none", ())
     data.datavc("run", "--trace", "sometimes", "true", code=125)
+
+
+@pytest.mark.parametrize("words", [["x"] * 3000, ["y" * 60_000] * 2])
+def test_a_long_command_is_kept_beside_the_record(data: Project, words: list[str]):
+    data.datavc("run", PYTHON, "-c", "pass", *words)
+
+    record = last(data)
+    assert record.argv[-1].endswith("more words")
+    assert json.loads(content(data, record, "argv")) == [PYTHON, "-c", "pass", *words]
+
+
+def test_before_the_first_commit_and_in_a_folder_below(git_project: Project):
+    git_project.run("init")
+    git_project.write({"sub/in.txt": "1", "sub/twice.py": COPY})
+
+    git_project.datavc("run", "-o", "out.txt", PYTHON, "twice.py", "in.txt", "out.txt", cwd="sub")
+
+    record = last(git_project)
+    assert record.section("code")["commit"] is None
+    assert record.section("command")["folder"] == "sub"
+    assert [row.path for row in record.outputs] == [b"sub/out.txt"]
+    assert [row.path for row in record.inputs] == []
+    assert (git_project.root / "sub/out.txt.datavc").exists()
+
+
+def test_names_that_are_no_text_are_recorded(data: Project):
+    data.write({b"caf\xe9.csv": "1"})
+    (data.root / ".gitignore").write_text("*.csv\n")
+
+    data.datavc(
+        "run", PYTHON, "-c", "import os; [open(n).read() for n in os.listdir(b'.') if n.endswith(b'.csv')]"
+    )
+
+    assert [row.path for row in last(data).inputs] == [b"caf\xe9.csv"]

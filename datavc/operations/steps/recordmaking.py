@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from datavc.progress import Progress
 from datavc.repo import Repo
 
 _LONGEST_LIST = 50_000
+_LONGEST_COMMAND = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,9 @@ class _Making:
         about, distributions = machine.python(facts.observed.interpreters, facts.observed.imported)
         values["environment"] = self._environment(about)
         with writing_record(repo, values, parents) as (writer, written):
+            words = self._redactor.words(facts.order.argv)
+            if _some_words(words) != words:
+                writer.blob("argv", _rows(words))
             writer.blob("stdout", self._redactor.log(facts.out))
             writer.blob("stderr", self._redactor.log(facts.err))
             start = writer.folder("code", self._before.code.files)
@@ -270,7 +274,7 @@ class _Making:
             "status": facts.status,
             "stage": order.name,
             "command": {
-                "argv": redact.words(order.argv),
+                "argv": _some_words(redact.words(order.argv)),
                 "folder": shown_path(repo, order.folder).decode("utf-8", "surrogateescape")
                 if order.folder != repo.root_bytes
                 else "",
@@ -368,7 +372,19 @@ def _clean(value: Any, redactor: Redactor) -> Any:
     return redactor.text(value) if isinstance(value, str) else value
 
 
-def _rows(rows: list[dict[str, object]]) -> bytes:
+def _some_words(words: list[str]) -> list[str]:
+    """A command that a record has room for; the object ``argv`` has all of one that is longer."""
+    kept, room = [], _LONGEST_COMMAND
+    for word in words[: MAX_DATA - 1]:
+        if len(word) > room:
+            break
+        kept.append(word)
+        room -= len(word)
+    left_out = len(words) - len(kept)
+    return [*kept, f"... and {left_out} more words"] if left_out else words
+
+
+def _rows(rows: Sequence[object]) -> bytes:
     """A list with one line for each row; 20 times as fast as indenting."""
     encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
     return ("[" + ",\n".join(map(encode, rows)) + "]\n").encode()
