@@ -126,7 +126,7 @@ class Repo:
             ObjectNotFound: neither the cache nor a remote has its trees.
         """
         from datavc.operations.ls import ls
-        from datavc.operations.steps.revisions import resolve_revision
+        from datavc.operations.steps.naming.revisions import resolve_revision
 
         repo = self._open()
         among = None if rev is None else resolve_revision(repo, rev).datasets
@@ -344,7 +344,7 @@ class Repo:
 
 
 def _revisions(rev: str | None) -> Any:
-    from datavc.operations.steps.chosen import WORKSPACE, Revisions
+    from datavc.operations.steps.naming.chosen import WORKSPACE, Revisions
 
     return WORKSPACE if rev is None else Revisions((rev,))
 

@@ -19,7 +19,7 @@ from fsspec.utils import stringify_path
 from datavc.errors import DatavcError, NotFoundError, ObjectNotFound, UsageError
 from datavc.operations.borrowing import is_git_url, require_no_secret, snapshot_of
 from datavc.operations.reading import DEFAULT_DISK_BYTES, DatasetReader, FoundEntry, Snapshot
-from datavc.operations.steps.revisions import split_word
+from datavc.operations.steps.naming.revisions import split_word
 
 Info = dict[str, Any]
 

@@ -26,9 +26,9 @@ from datavc.operations.ls import ListedEntry
 from datavc.operations.pull import PullResult
 from datavc.operations.push import PushedDataset, PushResult
 from datavc.operations.status import DatasetStatus
-from datavc.operations.steps.compare import Change
-from datavc.operations.steps.switching import CheckedOut
-from datavc.operations.steps.transfer import Traffic
+from datavc.operations.steps.comparing.compare import Change
+from datavc.operations.steps.delivering.switching import CheckedOut
+from datavc.operations.steps.transfers.transfer import Traffic
 
 PAGE = Path(__file__).parent / "reference" / "python.md"
 RESULTS: tuple[type[Any], ...] = (

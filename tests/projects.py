@@ -127,7 +127,8 @@ class Project:
 
 def let_go() -> None:
     """Close what commands that ran within this process keep open, so that a file system can be unmounted."""
-    from datavc.operations.steps import deliver, units
+    from datavc.operations.steps.delivering import deliver
+    from datavc.operations.steps.storing import units
 
     for kept in (deliver._open_reader, units._open_store, units._open_claims):
         kept.cache_clear()

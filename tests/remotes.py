@@ -12,7 +12,7 @@ from projects import Project, Result
 
 from datavc.backends.base import Backend, StoredFile
 from datavc.backends.wrapping import WrappingBackend
-from datavc.operations.steps import remotes
+from datavc.operations.steps.remotes import remotes
 
 
 class Stopped(BaseException):

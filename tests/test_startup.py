@@ -102,7 +102,12 @@ def test_status_of_what_was_not_changed_imports_nothing_that_reads_writes_or_com
 
     assert (
         imported
-        & {"datavc.store.reader", "datavc.store.packwriter", "datavc.operations.steps.compare", "shlex"}
+        & {
+            "datavc.store.reader",
+            "datavc.store.packwriter",
+            "datavc.operations.steps.comparing.compare",
+            "shlex",
+        }
         == set()
     )
 

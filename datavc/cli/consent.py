@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def let_write(repo: Repo, remote: str | None, *, yes: bool) -> None:
     """Allow this clone to use the remote's address, if the user says so. Otherwise the operation refuses, and says how."""
-    from datavc.operations.steps.trust import address_to_allow, allow
+    from datavc.operations.steps.remotes.trust import address_to_allow, allow
 
     chosen = repo.remote(remote)
     address = address_to_allow(repo, chosen)

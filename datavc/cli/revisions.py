@@ -11,7 +11,7 @@ from datavc.errors import NotFoundError, UsageError
 from datavc.formats.paths import is_inside, shell_word
 
 if TYPE_CHECKING:
-    from datavc.operations.steps.revisions import Revision
+    from datavc.operations.steps.naming.revisions import Revision
     from datavc.repo import Repo
 
 # What only a revision has in it: a word with one of these that names none is told what is wrong with it.
@@ -47,7 +47,7 @@ def split_revisions(
 
 
 def _is_revision(repo: Repo, word: str, verb: str, *, past: bool) -> bool:
-    from datavc.operations.steps.revisions import is_revision, resolve_commit
+    from datavc.operations.steps.naming.revisions import is_revision, resolve_commit
 
     named, there = is_revision(repo, word), is_path(repo, word)
     quoted = shell_word(os.fsencode(word))
@@ -95,7 +95,7 @@ def past_path(repo: Repo, word: str, verb: str) -> tuple[Revision | None, bytes]
     Raises:
         UsageError: it is both, or REV is no revision.
     """
-    from datavc.operations.steps.revisions import is_revision, resolve_revision, split_word
+    from datavc.operations.steps.naming.revisions import is_revision, resolve_revision, split_word
 
     session = current()
     halves = split_word(word)
@@ -134,7 +134,7 @@ def _rooted(repo: Repo, revision: Revision, relative: bytes) -> bytes:
 
 
 def _full(repo: Repo, rev: str) -> str:
-    from datavc.operations.steps.revisions import resolve_commit
+    from datavc.operations.steps.naming.revisions import resolve_commit
 
     try:
         return resolve_commit(repo, rev)[0]
@@ -156,7 +156,7 @@ def split_range(repo: Repo, words: Sequence[str]) -> list[str]:
     left, dots, right = first.partition("..")
     if not dots or repo.git is None or left.endswith("/") or first.startswith(".") or is_path(repo, first):
         return list(words)
-    from datavc.operations.steps.revisions import common_origin, is_revision
+    from datavc.operations.steps.naming.revisions import common_origin, is_revision
 
     together = right.startswith(".")
     left, right = left or "HEAD", right.removeprefix(".") or "HEAD"

@@ -12,15 +12,15 @@ from datavc.formats.config import parse_size
 if TYPE_CHECKING:
     from datavc.operations.fetch import FetchResult
     from datavc.operations.push import PushResult
-    from datavc.operations.steps.chosen import Revisions
-    from datavc.operations.steps.transfer import Traffic
+    from datavc.operations.steps.naming.chosen import Revisions
+    from datavc.operations.steps.transfers.transfer import Traffic
 
 PARTLY_DONE = 3
 
 
 def revisions(named: list[str] | None, *, all_branches: bool, all_tags: bool) -> Revisions:
     """The git revisions that the options choose."""
-    from datavc.operations.steps.chosen import Revisions
+    from datavc.operations.steps.naming.chosen import Revisions
 
     return Revisions(tuple(named or ()), all_branches, all_tags)
 

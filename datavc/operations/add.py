@@ -17,8 +17,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
-from datavc.operations.steps import grafting
-from datavc.operations.steps.examine import (
+from datavc.operations.steps.comparing import grafting
+from datavc.operations.steps.examining.examine import (
     View,
     complete,
     examine,
@@ -26,11 +26,11 @@ from datavc.operations.steps.examine import (
     scan_workspace,
     state_of,
 )
-from datavc.operations.steps.ingest import Ingest, unit_workers
-from datavc.operations.steps.placing import Stored, free_bytes, place_of
-from datavc.operations.steps.refusing import refuse_hopeless, refuse_problems
-from datavc.operations.steps.rehashing import Rehash
-from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.examining.sweeping import beside, sweep
+from datavc.operations.steps.storing.ingest import Ingest, unit_workers
+from datavc.operations.steps.storing.placing import Stored, free_bytes, place_of
+from datavc.operations.steps.storing.refusing import refuse_hopeless, refuse_problems
+from datavc.operations.steps.storing.rehashing import Rehash
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo

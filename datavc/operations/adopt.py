@@ -11,8 +11,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import MAX_COMMAND_LENGTH, Pointer, format_pointer
 from datavc.formats.record import Data
-from datavc.operations.steps.obtaining import obtain_record
-from datavc.operations.steps.recordstore import read_record
+from datavc.operations.steps.runs.recordstore import read_record
+from datavc.operations.steps.transfers.obtaining import obtain_record
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.workspace.safepath import open_folder, refused_name

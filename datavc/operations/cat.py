@@ -9,7 +9,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER
 from datavc.operations.listing import find_digest, find_entry
-from datavc.operations.steps.afar import looking_afar, obtain_file
+from datavc.operations.steps.transfers.afar import looking_afar, obtain_file
 from datavc.progress import SILENT, Progress
 from datavc.repo import Dataset, Repo
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from datavc.errors import NotFoundError, ObjectNotFound, UsageError
 from datavc.formats.paths import is_inside, show
 from datavc.operations.selection import select
-from datavc.operations.steps.dropping import Drop, carry_out_drop, plan_drop
-from datavc.operations.steps.elsewhere import elsewhere
-from datavc.operations.steps.fulfil import Fulfilment, deliver_workers
-from datavc.operations.steps.guarding import refuse_full, refuse_missing, refuse_unsaved
-from datavc.operations.steps.ignorelines import settle_ignore_lines
-from datavc.operations.steps.revisions import Revision, resolve_revision, revision_before
-from datavc.operations.steps.switching import CheckedOut, Job, Wanted, carry_out, prepare
-from datavc.operations.steps.uncommitted import tell_uncommitted
+from datavc.operations.steps.delivering.dropping import Drop, carry_out_drop, plan_drop
+from datavc.operations.steps.delivering.elsewhere import elsewhere
+from datavc.operations.steps.delivering.fulfil import Fulfilment, deliver_workers
+from datavc.operations.steps.delivering.guarding import refuse_full, refuse_missing, refuse_unsaved
+from datavc.operations.steps.delivering.switching import CheckedOut, Job, Wanted, carry_out, prepare
+from datavc.operations.steps.delivering.uncommitted import tell_uncommitted
+from datavc.operations.steps.examining.ignorelines import settle_ignore_lines
+from datavc.operations.steps.naming.revisions import Revision, resolve_revision, revision_before
 from datavc.parallel import Workers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
@@ -210,7 +210,7 @@ class _Run:
     def _fetch(self, revision: Revision, lacking: list[Wanted]) -> None:
         """Bring what is missing into the cache. Raises what fetch does; nothing was touched then."""
         from datavc.operations.fetch import fetch
-        from datavc.operations.steps.chosen import Revisions
+        from datavc.operations.steps.naming.chosen import Revisions
 
         paths = [
             self._repo.root_bytes + b"/" + wanted.path + (b"/" + part if part else b"")

@@ -13,7 +13,7 @@ from datavc.formats.secrets import redact
 from datavc.git.cloning import clone as clone_git
 from datavc.git.cloning import default_folder
 from datavc.operations.pull import PullResult, pull
-from datavc.operations.steps.transfer import DEFAULT_MEMORY
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY
 from datavc.progress import SILENT, Progress
 from datavc.repo import CONFIG_NAME, Repo
 

@@ -12,7 +12,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.record import Data, Record
 from datavc.formats.tree import FOLDER
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.repo import Repo
 
 SECTIONS = ("command", "inputs", "outputs", "code", "environment", "params", "metrics", "status")

@@ -7,8 +7,8 @@ from typing import Any
 
 from datavc.errors import NotFoundError
 from datavc.formats.secrets import names_secret, redact
-from datavc.operations.steps.settings import change_settings
-from datavc.operations.steps.trust import allow_what_was_typed
+from datavc.operations.steps.remotes.settings import change_settings
+from datavc.operations.steps.remotes.trust import allow_what_was_typed
 from datavc.repo import Repo
 
 

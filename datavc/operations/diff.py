@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datavc.formats.paths import is_inside
 from datavc.formats.tree import FOLDER, KIND_NAMES
 from datavc.operations.selection import select
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.compare import Change, changes
-from datavc.operations.steps.examine import View, base_trees, examine
-from datavc.operations.steps.revisiondiff import Look, revision_changes
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.comparing.compare import Change, changes
+from datavc.operations.steps.comparing.revisiondiff import Look, revision_changes
+from datavc.operations.steps.examining.examine import View, base_trees, examine
+from datavc.operations.steps.transfers.afar import looking_afar
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from datavc import __version__
 from datavc.errors import DatavcError
-from datavc.operations.steps.checkup import Finding, check_datasets, check_git, failed, note, ok, problem
+from datavc.operations.steps.health.checkup import (
+    Finding,
+    check_datasets,
+    check_git,
+    failed,
+    note,
+    ok,
+    problem,
+)
 from datavc.repo import Repo
 
 # As in pyproject.toml, which a test compares: what must be installed, from which version on, and before which.
@@ -40,13 +48,13 @@ def doctor(folder: Path, *, offline: bool = False) -> list[Finding]:
         return [*found, failed("repository", error)]
     git = repo.git
     if git is not None:
-        from datavc.operations.steps.checkhooks import check_hooks
+        from datavc.operations.steps.health.checkhooks import check_hooks
 
         found += _safely("git", lambda: check_git(repo, git))
         found += _safely("hooks", lambda: check_hooks(git))
     found += _safely("datasets", lambda: check_datasets(repo))
     found += _safely("locks", lambda: _check_lock(repo))
-    from datavc.operations.steps.checkstores import check_cache, check_remotes
+    from datavc.operations.steps.health.checkstores import check_cache, check_remotes
 
     found += _safely("cache", lambda: check_cache(repo))
     found += _safely("remotes", lambda: check_remotes(repo, offline=offline))

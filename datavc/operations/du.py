@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from datavc.formats.tree import FOLDER, Entry
 from datavc.operations.listing import datasets_in, find_entry
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.transfers.afar import looking_afar
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
 from datavc.repo import Dataset, Repo
 

@@ -9,14 +9,14 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.operations.selection import select
-from datavc.operations.steps.alone import alone
-from datavc.operations.steps.chosen import Version
-from datavc.operations.steps.emptying import empty_workspace
-from datavc.operations.steps.evicting import Drop, Eviction
-from datavc.operations.steps.examine import examine
-from datavc.operations.steps.holding import Holders
-from datavc.operations.steps.remotes import open_remote
-from datavc.operations.steps.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.operations.steps.cleaning.alone import alone
+from datavc.operations.steps.cleaning.evicting import Drop, Eviction
+from datavc.operations.steps.examining.emptying import empty_workspace
+from datavc.operations.steps.examining.examine import examine
+from datavc.operations.steps.naming.chosen import Version
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.transfers.holding import Holders
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Dataset, Repo
 from datavc.store.remote import RemoteStore

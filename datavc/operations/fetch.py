@@ -9,12 +9,18 @@ from itertools import chain
 from datavc.errors import DatavcError
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
-from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions, earlier_versions
-from datavc.operations.steps.fetching import Fetching
-from datavc.operations.steps.recordtransfer import record_version
-from datavc.operations.steps.remotenotes import suspect
-from datavc.operations.steps.sources import Remotes, Sources
-from datavc.operations.steps.transfer import (
+from datavc.operations.steps.naming.chosen import (
+    WORKSPACE,
+    Revisions,
+    Version,
+    chosen_versions,
+    earlier_versions,
+)
+from datavc.operations.steps.transfers.fetching import Fetching
+from datavc.operations.steps.transfers.recordtransfer import record_version
+from datavc.operations.steps.transfers.remotenotes import suspect
+from datavc.operations.steps.transfers.sources import Remotes, Sources
+from datavc.operations.steps.transfers.transfer import (
     DEFAULT_MEMORY,
     Traffic,
     threads_for,

@@ -13,7 +13,7 @@ from datavc.errors import DatavcError, ObjectNotFound
 from datavc.formats.paths import show
 from datavc.formats.pointer import parse_pointer
 from datavc.operations.checkout import checkout
-from datavc.operations.steps.switching import CheckedOut
+from datavc.operations.steps.delivering.switching import CheckedOut
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 
@@ -115,8 +115,8 @@ def drop_again(
     """
     assert repo.git is not None
     from datavc.git.pointers import tracked_below
-    from datavc.operations.steps.dropping import carry_out_drop, plan_drop
-    from datavc.operations.steps.fulfil import deliver_workers
+    from datavc.operations.steps.delivering.dropping import carry_out_drop, plan_drop
+    from datavc.operations.steps.delivering.fulfil import deliver_workers
 
     if os.path.lexists(repo.absolute(path + POINTER_SUFFIX)) or not os.path.lexists(repo.absolute(path)):
         return None

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
-from datavc.operations.steps.recordstore import parts_of
-from datavc.operations.steps.soundness import ABSENT, Soundness
+from datavc.operations.steps.runs.recordstore import parts_of
+from datavc.operations.steps.trees.soundness import ABSENT, Soundness
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout

@@ -13,9 +13,9 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.operations.fsck import FsckResult, Problem
-from datavc.operations.steps.remotes import open_remote
-from datavc.operations.steps.soundness import Soundness
-from datavc.operations.steps.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.operations.steps.trees.soundness import Soundness
 from datavc.parallel import map_ahead
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo

@@ -19,8 +19,8 @@ from datavc.formats.amounts import human_size
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.formats.tombstone import Tombstone
-from datavc.operations.steps.collecting import checked_clock, opened
-from datavc.operations.steps.marking import Marks, mark, needed_blobs
+from datavc.operations.steps.cleaning.collecting import checked_clock, opened
+from datavc.operations.steps.cleaning.marking import Marks, mark, needed_blobs
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout

@@ -21,8 +21,8 @@ from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.root import Root
 from datavc.operations.pull import pull
-from datavc.operations.steps.transfer import DEFAULT_MEMORY, Traffic
-from datavc.operations.steps.versions import is_digest
+from datavc.operations.steps.naming.versions import is_digest
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, Traffic
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, PRIVATE_NAME, Repo
 from datavc.store import layout

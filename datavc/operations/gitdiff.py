@@ -8,9 +8,9 @@ from datavc.durable import storage_errors
 from datavc.errors import MalformedError
 from datavc.formats.paths import show
 from datavc.formats.pointer import parse_pointer
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.compare import Change
-from datavc.operations.steps.treediff import dataset_changes
+from datavc.operations.steps.comparing.compare import Change
+from datavc.operations.steps.comparing.treediff import dataset_changes
+from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 

@@ -10,8 +10,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
-from datavc.operations.steps.outside import scan_outside
-from datavc.operations.steps.trees import TreeSource
+from datavc.operations.steps.examining.outside import scan_outside
+from datavc.operations.steps.trees.trees import TreeSource
 from datavc.operations.whence import dataset_roots
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo

@@ -12,7 +12,7 @@ from datavc.errors import RepoNotFound, UsageError
 from datavc.formats.config import read_config
 from datavc.formats.digest import ALGORITHMS, DEFAULT_ALGORITHM, hash_function
 from datavc.git.places import find_git
-from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.examining.sweeping import beside, sweep
 from datavc.repo import CONFIG_NAME, PRIVATE_NAME, Repo
 
 # What no commit should hold: files that a killed command left half written, and this machine's own folder.

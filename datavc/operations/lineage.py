@@ -8,11 +8,11 @@ from datavc.errors import NotFoundError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.lineage.graph import DATA, RUN, Graph, Node
-from datavc.operations.steps.lineageindex import Known, LineageIndex
-from datavc.operations.steps.recordstore import find_record, has_record
-from datavc.operations.steps.revisions import at_path, resolve_revision
-from datavc.operations.steps.rundata import row_of_file
-from datavc.operations.steps.versions import is_digest
+from datavc.operations.steps.naming.revisions import at_path, resolve_revision
+from datavc.operations.steps.naming.versions import is_digest
+from datavc.operations.steps.runs.lineageindex import Known, LineageIndex
+from datavc.operations.steps.runs.recordstore import find_record, has_record
+from datavc.operations.steps.runs.rundata import row_of_file
 from datavc.repo import Repo
 
 MOST_NODES = 10_000

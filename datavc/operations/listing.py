@@ -6,9 +6,9 @@ from datavc.errors import NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import Entry
-from datavc.operations.steps.examine import base_trees
-from datavc.operations.steps.trees import TreeSource
-from datavc.operations.steps.versions import find_version, is_digest
+from datavc.operations.steps.examining.examine import base_trees
+from datavc.operations.steps.naming.versions import find_version, is_digest
+from datavc.operations.steps.trees.trees import TreeSource
 from datavc.repo import Dataset, Repo
 
 

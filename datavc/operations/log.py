@@ -12,10 +12,10 @@ from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer
 from datavc.formats.tree import KIND_NAMES, Entry
 from datavc.git.pointerlog import LoggedCommit, PointerChange, changed_pointers, pointer_log, read_blobs
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.examine import base_trees
-from datavc.operations.steps.revisions import read_past_pointer, resolve_commit
-from datavc.operations.steps.treediff import Numbers, count_changes
+from datavc.operations.steps.comparing.treediff import Numbers, count_changes
+from datavc.operations.steps.examining.examine import base_trees
+from datavc.operations.steps.naming.revisions import read_past_pointer, resolve_commit
+from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 

@@ -16,10 +16,10 @@ from datavc.formats.paths import show
 from datavc.formats.pointer import Pointer, format_pointer, parse_pointer
 from datavc.formats.pointerconflict import conflict_text, merged_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.examine import base_trees
-from datavc.operations.steps.mergestore import store_merged
-from datavc.operations.steps.treemerge import BASE, Conflict, Side, TreeMerge
+from datavc.operations.steps.examining.examine import base_trees
+from datavc.operations.steps.storing.mergestore import store_merged
+from datavc.operations.steps.transfers.afar import looking_afar
+from datavc.operations.steps.trees.treemerge import BASE, Conflict, Side, TreeMerge
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 

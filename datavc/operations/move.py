@@ -12,8 +12,8 @@ from datavc.durable import fsync_folder, remove_durably, storage_errors, write_d
 from datavc.errors import ConflictError, NotFoundError
 from datavc.formats.paths import show, to_text
 from datavc.formats.pointer import Pointer, format_pointer
-from datavc.operations.steps.refusing import refuse_hopeless
-from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.examining.sweeping import beside, sweep
+from datavc.operations.steps.storing.refusing import refuse_hopeless
 from datavc.repo import POINTER_SUFFIX, Repo
 
 

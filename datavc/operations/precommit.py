@@ -7,7 +7,7 @@ from datavc.formats.paths import show
 from datavc.formats.pointer import parse_pointer
 from datavc.git.pointers import CHANGED, UNTRACKED
 from datavc.operations.status import status
-from datavc.operations.steps.notes import uncommitted_pointers
+from datavc.operations.steps.naming.notes import uncommitted_pointers
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 

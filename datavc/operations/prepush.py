@@ -10,8 +10,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.pointer import parse_pointer
 from datavc.operations.push import push
-from datavc.operations.steps.chosen import Revisions
-from datavc.operations.steps.remotes import open_remote
+from datavc.operations.steps.naming.chosen import Revisions
+from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 

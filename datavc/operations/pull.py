@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from datavc.operations.checkout import CheckoutResult, checkout
 from datavc.operations.fetch import FetchResult, fetch
-from datavc.operations.steps.notes import current_commit, uncommitted_pointers
-from datavc.operations.steps.transfer import DEFAULT_MEMORY
+from datavc.operations.steps.naming.notes import current_commit, uncommitted_pointers
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 

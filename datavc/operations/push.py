@@ -15,14 +15,14 @@ from datavc.formats.amounts import human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
-from datavc.operations.steps.chosen import WORKSPACE, Revisions, Version, chosen_versions
-from datavc.operations.steps.examine import examine
-from datavc.operations.steps.notes import uncommitted_pointers
-from datavc.operations.steps.pushing import Pushing
-from datavc.operations.steps.recordtransfer import absent_records, records_to_push
-from datavc.operations.steps.remotenotes import RemoteNotes, read_notes, write_notes
-from datavc.operations.steps.remotes import open_remote
-from datavc.operations.steps.transfer import (
+from datavc.operations.steps.examining.examine import examine
+from datavc.operations.steps.naming.chosen import WORKSPACE, Revisions, Version, chosen_versions
+from datavc.operations.steps.naming.notes import uncommitted_pointers
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.transfers.pushing import Pushing
+from datavc.operations.steps.transfers.recordtransfer import absent_records, records_to_push
+from datavc.operations.steps.transfers.remotenotes import RemoteNotes, read_notes, write_notes
+from datavc.operations.steps.transfers.transfer import (
     DEFAULT_MEMORY,
     Traffic,
     threads_for,

@@ -13,12 +13,12 @@ from datavc.errors import NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
-from datavc.operations.steps.chosen import WORKSPACE, Version, chosen_versions
-from datavc.operations.steps.content import Content
-from datavc.operations.steps.contents import Contents
-from datavc.operations.steps.pieces import Part
-from datavc.operations.steps.revisions import resolve_revision
-from datavc.operations.steps.trees import entries
+from datavc.operations.steps.naming.chosen import WORKSPACE, Version, chosen_versions
+from datavc.operations.steps.naming.revisions import resolve_revision
+from datavc.operations.steps.transfers.content import Content
+from datavc.operations.steps.transfers.contents import Contents
+from datavc.operations.steps.transfers.pieces import Part
+from datavc.operations.steps.trees.trees import entries
 from datavc.repo import Repo
 
 DEFAULT_DISK_BYTES = 1 << 30

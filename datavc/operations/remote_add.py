@@ -11,9 +11,9 @@ from datavc.backends.findings import Findings
 from datavc.errors import ConflictError, StorageError, UsageError
 from datavc.formats.config import remote_name, setting_of
 from datavc.formats.remotes import RemoteSettings, default_remote
-from datavc.operations.steps.probes import keep_findings, try_place
-from datavc.operations.steps.settings import change_settings
-from datavc.operations.steps.trust import allow
+from datavc.operations.steps.remotes.probes import keep_findings, try_place
+from datavc.operations.steps.remotes.settings import change_settings
+from datavc.operations.steps.remotes.trust import allow
 from datavc.repo import Repo
 
 # Whatever is not for others to read or to obey stays on this machine.

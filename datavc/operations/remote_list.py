@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from datavc.formats.secrets import redact
-from datavc.operations.steps.probes import is_fresh, read_findings
-from datavc.operations.steps.trust import address_to_allow
+from datavc.operations.steps.remotes.probes import is_fresh, read_findings
+from datavc.operations.steps.remotes.trust import address_to_allow
 from datavc.repo import Repo
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from datavc.backends.findings import Findings
 from datavc.errors import UsageError
-from datavc.operations.steps.probes import keep_findings, try_place
-from datavc.operations.steps.trust import require_allowed
+from datavc.operations.steps.remotes.probes import keep_findings, try_place
+from datavc.operations.steps.remotes.trust import require_allowed
 from datavc.repo import Repo
 
 

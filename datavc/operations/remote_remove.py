@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datavc.errors import UsageError
-from datavc.operations.steps.remotenotes import move_notes
-from datavc.operations.steps.settings import change_settings, settings_in
+from datavc.operations.steps.remotes.settings import change_settings, settings_in
+from datavc.operations.steps.transfers.remotenotes import move_notes
 from datavc.repo import Repo
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from datavc.errors import ConflictError, UsageError
 from datavc.formats.config import remote_name
 from datavc.formats.remotes import RemoteSettings
-from datavc.operations.steps.remotenotes import move_notes
-from datavc.operations.steps.settings import change_settings, settings_in
+from datavc.operations.steps.remotes.settings import change_settings, settings_in
+from datavc.operations.steps.transfers.remotenotes import move_notes
 from datavc.repo import Repo
 
 

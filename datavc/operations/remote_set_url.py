@@ -8,9 +8,9 @@ from typing import Any
 from datavc.backends.addresses import check_url, scheme_of
 from datavc.errors import UsageError
 from datavc.formats.remotes import RemoteSettings
-from datavc.operations.steps.remotenotes import move_notes
-from datavc.operations.steps.settings import change_settings, settings_in
-from datavc.operations.steps.trust import allow
+from datavc.operations.steps.remotes.settings import change_settings, settings_in
+from datavc.operations.steps.remotes.trust import allow
+from datavc.operations.steps.transfers.remotenotes import move_notes
 from datavc.repo import Repo
 
 _OF_BUCKETS = ("endpoint", "region", "profile", "path_style", "anonymous")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.digest import Digest
 from datavc.operations.selection import select
-from datavc.operations.steps.remotes import open_remote
+from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.repo import Dataset, Repo
 
 _THREADS = 4

@@ -13,9 +13,9 @@ from datavc.durable import remove_durably, storage_errors
 from datavc.errors import ConflictError, UsageError
 from datavc.formats.paths import show, to_text
 from datavc.operations.selection import Selected, select
-from datavc.operations.steps.compare import changes
-from datavc.operations.steps.examine import View, base_trees, examine
-from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.comparing.compare import changes
+from datavc.operations.steps.examining.examine import View, base_trees, examine
+from datavc.operations.steps.examining.sweeping import beside, sweep
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 

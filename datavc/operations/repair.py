@@ -16,11 +16,11 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.operations.add import add
 from datavc.operations.fsck import FsckResult, fsck
-from datavc.operations.steps.chosen import Version, earlier_versions
-from datavc.operations.steps.examine import examine
-from datavc.operations.steps.fetching import Fetching
-from datavc.operations.steps.sources import Remotes, Sources
-from datavc.operations.steps.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.operations.steps.examining.examine import examine
+from datavc.operations.steps.naming.chosen import Version, earlier_versions
+from datavc.operations.steps.transfers.fetching import Fetching
+from datavc.operations.steps.transfers.sources import Remotes, Sources
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store.mending import Mender

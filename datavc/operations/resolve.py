@@ -21,7 +21,7 @@ from datavc.formats.pointer import Pointer, format_pointer, parse_pointer
 from datavc.formats.pointerconflict import conflict_sides
 from datavc.operations.follow import Followed, check_out_again, drop_again
 from datavc.operations.merge import Merged, merge
-from datavc.operations.steps.treemerge import OURS, Conflict
+from datavc.operations.steps.trees.treemerge import OURS, Conflict
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 

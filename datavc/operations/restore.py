@@ -13,13 +13,13 @@ from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer
 from datavc.formats.record import Data, Record
 from datavc.formats.tree import EXECUTABLE, FOLDER, SYMLINK, Entry
-from datavc.operations.steps.chosen import Version
-from datavc.operations.steps.elsewhere import elsewhere
-from datavc.operations.steps.fulfil import deliver_workers
-from datavc.operations.steps.obtaining import obtain, obtain_record
-from datavc.operations.steps.recordstore import read_record
-from datavc.operations.steps.switching import Wanted, carry_out, prepare
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.delivering.elsewhere import elsewhere
+from datavc.operations.steps.delivering.fulfil import deliver_workers
+from datavc.operations.steps.delivering.switching import Wanted, carry_out, prepare
+from datavc.operations.steps.naming.chosen import Version
+from datavc.operations.steps.runs.recordstore import read_record
+from datavc.operations.steps.transfers.obtaining import obtain, obtain_record
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.workspace.safepath import open_folder, refused_name

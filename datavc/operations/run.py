@@ -21,10 +21,10 @@ from datavc.lineage.observed import Observed, hook_environment, read_log
 from datavc.lineage.redaction import Redactor
 from datavc.lineage.tracing import read_trace, traced
 from datavc.operations.add import add
-from datavc.operations.steps.outputs import Aside, recover
-from datavc.operations.steps.recordmaking import Before, Facts, Order, look_before, make_record
-from datavc.operations.steps.rundata import look
-from datavc.operations.steps.switching import save
+from datavc.operations.steps.delivering.switching import save
+from datavc.operations.steps.runs.outputs import Aside, recover
+from datavc.operations.steps.runs.recordmaking import Before, Facts, Order, look_before, make_record
+from datavc.operations.steps.runs.rundata import look
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.workspace.safepath import refused_name

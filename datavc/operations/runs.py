@@ -8,10 +8,10 @@ from typing import BinaryIO
 from datavc.errors import IntegrityError, NotFoundError
 from datavc.formats.digest import Digest
 from datavc.formats.record import MAX_RECORD_BYTES, Record, decode_record
-from datavc.operations.steps.lineageindex import Known, LineageIndex
-from datavc.operations.steps.obtaining import remote_records
-from datavc.operations.steps.recordstore import find_record, read_record
-from datavc.operations.steps.remotes import open_remote
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.runs.lineageindex import Known, LineageIndex
+from datavc.operations.steps.runs.recordstore import find_record, read_record
+from datavc.operations.steps.transfers.obtaining import remote_records
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store.remote import RemoteStore

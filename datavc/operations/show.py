@@ -9,8 +9,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.tree import KIND_NAMES
 from datavc.operations.listing import datasets_in, find_entry
 from datavc.operations.log import LoggedVersion, log
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.revisions import Revision
+from datavc.operations.steps.naming.revisions import Revision
+from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.progress import SILENT, Progress
 from datavc.repo import Dataset, Repo
 

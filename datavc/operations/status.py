@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from datavc.errors import DatavcError, ObjectNotFound
 from datavc.operations.selection import Selected, select
-from datavc.operations.steps.afar import looking_afar
-from datavc.operations.steps.examine import View, base_trees, examine
-from datavc.operations.steps.notes import uncommitted_pointers
+from datavc.operations.steps.examining.examine import View, base_trees, examine
+from datavc.operations.steps.naming.notes import uncommitted_pointers
+from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 
 if TYPE_CHECKING:
-    from datavc.operations.steps.compare import Change
+    from datavc.operations.steps.comparing.compare import Change
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ def _list_changes(repo: Repo, view: View, item: Selected, result: DatasetStatus)
     version = view.base or view.target
     assert version is not None
     try:
-        from datavc.operations.steps.compare import changes
+        from datavc.operations.steps.comparing.compare import changes
 
         found = changes(view, base_trees(repo, version))
     except ObjectNotFound:

@@ -9,7 +9,7 @@ from datavc.errors import ConflictError, DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, shell_word, show
 from datavc.git.program import Git
-from datavc.operations.steps.revisions import read_past_pointer, resolve_commit, revision_at
+from datavc.operations.steps.naming.revisions import read_past_pointer, resolve_commit, revision_at
 from datavc.repo import POINTER_SUFFIX, Repo
 
 

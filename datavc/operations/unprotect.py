@@ -11,8 +11,8 @@ from datavc.durable import TEMPORARY_PREFIX, storage_errors, sync_filesystem
 from datavc.formats.paths import is_inside
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import select
-from datavc.operations.steps.examine import links_into, scan_workspace
-from datavc.operations.steps.sweeping import beside, sweep
+from datavc.operations.steps.examining.examine import links_into, scan_workspace
+from datavc.operations.steps.examining.sweeping import beside, sweep
 from datavc.repo import Repo
 from datavc.workspace.links import copy_bytes
 from datavc.workspace.readfile import open_file

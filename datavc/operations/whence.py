@@ -11,11 +11,11 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
-from datavc.operations.steps.lineageindex import Known, LineageIndex
-from datavc.operations.steps.outside import row_of_folder
-from datavc.operations.steps.recordstore import RECORD
-from datavc.operations.steps.rundata import row_of_file
-from datavc.operations.steps.trees import TreeSource
+from datavc.operations.steps.examining.outside import row_of_folder
+from datavc.operations.steps.runs.lineageindex import Known, LineageIndex
+from datavc.operations.steps.runs.recordstore import RECORD
+from datavc.operations.steps.runs.rundata import row_of_file
+from datavc.operations.steps.trees.trees import TreeSource
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 

@@ -16,7 +16,7 @@ from loopfs import MIB, memory_filesystem
 from projects import Project, environment_of, let_go
 
 from datavc.operations import add
-from datavc.operations.steps import guarding
+from datavc.operations.steps.delivering import guarding
 
 KIB = 1 << 10
 _FIRST = "add for the first time"

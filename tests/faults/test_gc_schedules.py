@@ -15,8 +15,8 @@ from datavc.backends.memory import MemoryBackend
 from datavc.errors import ConflictError, DatavcError, IntegrityError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.operations import gc as operation
-from datavc.operations.steps import collecting
-from datavc.operations.steps.marking import Marks
+from datavc.operations.steps.cleaning import collecting
+from datavc.operations.steps.cleaning.marking import Marks
 from datavc.progress import SILENT
 from datavc.store import garbage, layout, remote, roots, tombstones
 from datavc.store.remote import RemoteStore

@@ -147,7 +147,9 @@ class Stories(RuleBasedStateMachine):
         if back and saved is not None:
             self.project.run("checkout", "--force", saved[1], "--", "data")
             assert self.tree() == before
-            self.base = self.pointed = before  # a digest is a revision of one dataset: its pointer comes with it
+            self.base = self.pointed = (
+                before  # a digest is a revision of one dataset: its pointer comes with it
+            )
 
     @rule(point=st.integers(1, 150), command=st.sampled_from(["add", "checkout"]))
     def be_killed(self, point: int, command: str) -> None:

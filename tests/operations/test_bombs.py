@@ -18,8 +18,8 @@ from stored import XXH
 from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.tree import FILE, FOLDER, MAX_FILES
-from datavc.operations.steps.plan import Planner
-from datavc.operations.steps.trees import TreeSource
+from datavc.operations.steps.delivering.plan import Planner
+from datavc.operations.steps.trees.trees import TreeSource
 
 CACHE = ".git/datavc/cache"
 WALKING = [

@@ -7,7 +7,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datavc.operations.steps.cutting import cut_units
+from datavc.operations.steps.storing.cutting import cut_units
 from datavc.workspace.listing import Folder
 
 PACK_BYTES, LARGEST_FILE, PACK_ENTRIES = 60 << 20, 1 << 20, 65_536

@@ -140,7 +140,7 @@ def test_markdown_is_a_table_that_odd_names_do_not_break(project: Project, histo
 
 
 def test_equal_subtrees_are_not_read(project: Project, history: list[str]):
-    from datavc.operations.steps.trees import TreeSource
+    from datavc.operations.steps.trees.trees import TreeSource
 
     read: list[bytes] = []
     real = TreeSource.tree

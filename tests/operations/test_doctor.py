@@ -19,7 +19,7 @@ from remotes import add_folder
 
 from datavc.formats.state import Checkout
 from datavc.operations import doctor
-from datavc.operations.steps import checkstores
+from datavc.operations.steps.health import checkstores
 from datavc.repo import Repo
 
 REPO = Path(__file__).resolve().parents[2]

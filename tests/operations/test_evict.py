@@ -16,7 +16,7 @@ from servers import S3Server, s3_server
 from datavc.backends.folder import FolderBackend
 from datavc.formats.root import decode_root, encode_root
 from datavc.operations import evict
-from datavc.operations.steps.examine import View
+from datavc.operations.steps.examining.examine import View
 from datavc.repo import Repo
 
 

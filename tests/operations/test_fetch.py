@@ -33,7 +33,7 @@ from datavc.backends.wrapping import WrappingBackend
 from datavc.formats.digest import hash_function
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.root import decode_root, encode_root
-from datavc.operations.steps import gathering
+from datavc.operations.steps.transfers import gathering
 from datavc.store import packstream
 from datavc.store.index import ObjectIndex
 from datavc.store.reader import ObjectReader

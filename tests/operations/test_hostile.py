@@ -18,7 +18,7 @@ from planting import Planter
 from projects import Project
 
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
-from datavc.operations.steps.fulfil import Fulfilment
+from datavc.operations.steps.delivering.fulfil import Fulfilment
 from datavc.store import layout
 from datavc.workspace import hashing
 
@@ -278,7 +278,7 @@ def test_a_kind_that_is_another_kinds_object_is_refused(planter: Planter):
 
 
 def test_a_film_where_a_tree_should_be_is_not_read_into_memory(planter: Planter, monkeypatch):
-    monkeypatch.setattr("datavc.operations.steps.trees.MAX_TREE_BYTES", 1 << 20)
+    monkeypatch.setattr("datavc.operations.steps.trees.trees.MAX_TREE_BYTES", 1 << 20)
     project = planter.project
     film = bytes(range(16))
     path = project.root / ".git/datavc/cache" / layout.blob_path("xxh128", film)
@@ -427,7 +427,9 @@ def test_names_that_are_one_where_case_does_not_count_are_refused_before_anythin
             target = Project(top / "clone", project.environment)
             project.git("clone", "--quiet", str(project.root), str(target.root))
         else:
-            monkeypatch.setattr("datavc.operations.steps.switching.is_case_sensitive", lambda _: False)
+            monkeypatch.setattr(
+                "datavc.operations.steps.delivering.switching.is_case_sensitive", lambda _: False
+            )
             target = project.clone("clone")
         # A process of its own keeps nothing open that is to be unmounted.
         run = target.run if kind == "as if" else target.datavc
@@ -477,7 +479,9 @@ def test_what_would_be_taken_for_a_new_file_goes_before_that_is_written_and_all_
     _rename_by_case(project)
     later = project.tree("data")
     project.git("checkout", "--quiet", "HEAD~1")
-    monkeypatch.setattr("datavc.operations.steps.switching.is_case_sensitive", lambda _: case_sensitive)
+    monkeypatch.setattr(
+        "datavc.operations.steps.delivering.switching.is_case_sensitive", lambda _: case_sensitive
+    )
     there = []
     real = Fulfilment._write
 

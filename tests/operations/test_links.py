@@ -15,7 +15,8 @@ import pytest
 from loopfs import MIB, loop_filesystem
 from projects import Project, environment_of
 
-from datavc.operations.steps import deliver, units
+from datavc.operations.steps.delivering import deliver
+from datavc.operations.steps.storing import units
 
 _FIEMAP = 0xC020_660B
 _SYNC_FIRST, _SHARED = 1, 0x2000

@@ -18,8 +18,8 @@ from datavc.errors import MalformedError
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pointer import parse_pointer
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry, Tree, encode_tree
-from datavc.operations.steps.treemerge import OURS, THEIRS, Side, TreeMerge
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.trees.treemerge import OURS, THEIRS, Side, TreeMerge
+from datavc.operations.steps.trees.trees import TreeSource, entries
 
 # A dataset as nested dicts; a file is (kind, content).
 Node = dict[str, "Node"] | tuple[int, str]

@@ -32,7 +32,7 @@ from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import StorageError
 from datavc.formats.digest import hash_function
 from datavc.formats.root import decode_root
-from datavc.operations.steps.remotenotes import RemoteNotes, write_notes
+from datavc.operations.steps.transfers.remotenotes import RemoteNotes, write_notes
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.index import ObjectIndex

@@ -28,8 +28,8 @@ from datavc.errors import (
 )
 from datavc.formats.tree import FILE, FOLDER
 from datavc.operations.reading import FoundEntry, Snapshot
-from datavc.operations.steps import content
-from datavc.operations.steps.pieces import Pieces
+from datavc.operations.steps.transfers import content
+from datavc.operations.steps.transfers.pieces import Pieces
 from datavc.repo import Repo
 
 BIG = random.Random(1).randbytes(6_000_000)

@@ -12,8 +12,8 @@ from projects import Project
 
 from datavc.errors import NotFoundError, UsageError
 from datavc.formats.digest import Digest
-from datavc.operations.steps.recordstore import find_record, has_record, read_record, writing_record
-from datavc.operations.steps.trees import TreeSource, entries
+from datavc.operations.steps.runs.recordstore import find_record, has_record, read_record, writing_record
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.repo import Repo
 
 VALUES: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from projects import Project
 
 from datavc.formats.digest import Digest
-from datavc.operations.steps.recordstore import has_record, read_record
+from datavc.operations.steps.runs.recordstore import has_record, read_record
 from datavc.repo import Repo
 
 PYTHON = sys.executable

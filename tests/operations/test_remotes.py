@@ -16,9 +16,9 @@ from datavc.backends.findings import Findings
 from datavc.cli.progress import TerminalProgress
 from datavc.cli.render import talk
 from datavc.errors import StorageError, UsageError
-from datavc.operations.steps import probes
-from datavc.operations.steps.remotes import open_remote
-from datavc.operations.steps.trust import require_allowed
+from datavc.operations.steps.remotes import probes
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.remotes.trust import require_allowed
 from datavc.repo import Repo
 
 

@@ -9,7 +9,7 @@ import pytest
 from projects import Project
 
 from datavc.errors import MalformedError, NotFoundError, UsageError
-from datavc.operations.steps.revisions import (
+from datavc.operations.steps.naming.revisions import (
     Revision,
     is_revision,
     resolve_revision,

@@ -15,8 +15,8 @@ import pytest
 from projects import Project
 
 from datavc.formats.record import Record
-from datavc.operations.steps.lineageindex import LineageIndex
-from datavc.operations.steps.recordstore import read_record
+from datavc.operations.steps.runs.lineageindex import LineageIndex
+from datavc.operations.steps.runs.recordstore import read_record
 from datavc.repo import Repo
 
 PYTHON = sys.executable
@@ -215,7 +215,7 @@ def test_the_code_is_kept_as_it_was_committed_or_not_and_git_gets_nothing(data: 
     before = sorted((data.root / ".git").rglob("*"))
     data.datavc("run", "true")
 
-    from datavc.operations.steps.trees import TreeSource
+    from datavc.operations.steps.trees.trees import TreeSource
 
     repo, record = Repo.find(data.root), last(data)
     trees = TreeSource(repo.cache, None, record.objects["code"].digest, "folder")
@@ -280,7 +280,7 @@ def test_secrets_are_in_no_object_of_the_cache(data: Project):
         for name, kept in record.objects.items():
             if kept.kind == "file":
                 found += content(data, record, name)
-    from datavc.operations.steps.trees import TreeSource, entries
+    from datavc.operations.steps.trees.trees import TreeSource, entries
 
     for record in records(data):
         trees = TreeSource(repo.cache, None, record.objects["code"].digest, "folder")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from projects import Project
 
 from datavc.errors import ConflictError
-from datavc.operations.steps.ingest import Ingest
+from datavc.operations.steps.storing.ingest import Ingest
 from datavc.workspace.folders import OpenFolders
 
 

@@ -15,7 +15,7 @@ from datavc.formats.amounts import count, files_and_bytes
 
 if TYPE_CHECKING:
     from datavc.operations.checkout import CheckoutResult
-    from datavc.operations.steps.switching import CheckedOut
+    from datavc.operations.steps.delivering.switching import CheckedOut
     from datavc.repo import Repo
 
 
@@ -121,7 +121,7 @@ def _print(repo: Repo, result: CheckoutResult, to: str | None, *, dry_run: bool)
 
 def _say_where(repo: Repo, result: CheckoutResult, to: str | None, *, dry_run: bool) -> None:
     from datavc.git.history import subject
-    from datavc.operations.steps.notes import current_commit
+    from datavc.operations.steps.naming.notes import current_commit
 
     assert repo.git is not None and result.commit is not None
     place = f"in {to}: as" if to is not None else "as"

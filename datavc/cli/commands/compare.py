@@ -36,8 +36,8 @@ def compare(
     from datavc.operations.compare import SECTIONS
     from datavc.operations.compare import compare as find_differences
     from datavc.operations.runs import the_record
-    from datavc.operations.steps.afar import looking_afar
-    from datavc.operations.steps.versions import is_digest
+    from datavc.operations.steps.naming.versions import is_digest
+    from datavc.operations.steps.transfers.afar import looking_afar
     from datavc.repo import Repo
 
     session = current()

@@ -14,7 +14,7 @@ from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.steps.compare import Change
+    from datavc.operations.steps.comparing.compare import Change
     from datavc.repo import Repo
 
 _Words = Annotated[

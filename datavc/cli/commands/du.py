@@ -14,7 +14,7 @@ from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.steps.revisions import Revision
+    from datavc.operations.steps.naming.revisions import Revision
 
 _Named = tuple["Revision | None", bytes]
 

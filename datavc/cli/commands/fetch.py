@@ -45,8 +45,8 @@ def fetch(
     Exit codes: 0 done, 1 failed, 2 usage, 3 some could not be fetched, 10 no repository, 12 damaged on the remote.
     """
     from datavc.operations.fetch import fetch as get
-    from datavc.operations.steps.obtaining import obtain_record
-    from datavc.operations.steps.versions import is_digest
+    from datavc.operations.steps.naming.versions import is_digest
+    from datavc.operations.steps.transfers.obtaining import obtain_record
     from datavc.repo import Repo
 
     session = current()

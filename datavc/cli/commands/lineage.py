@@ -47,7 +47,7 @@ def lineage(
     from datavc.errors import UsageError
     from datavc.lineage import graph as spell
     from datavc.operations.lineage import lineage as find_lineage
-    from datavc.operations.steps.versions import is_digest
+    from datavc.operations.steps.naming.versions import is_digest
     from datavc.repo import Repo
 
     if up and down:

@@ -42,7 +42,7 @@ def ls(
     Exit codes: 0 done, 1 no such path, 10 no repository.
     """
     from datavc.operations.ls import ls as list_entries
-    from datavc.operations.steps.versions import is_digest
+    from datavc.operations.steps.naming.versions import is_digest
     from datavc.repo import Repo
 
     session = current()

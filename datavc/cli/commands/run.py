@@ -88,7 +88,7 @@ def run(
     Exit codes: 0 done, 125 datavc itself failed, else the command's own.
     """
     from datavc.operations.run import run as run_command
-    from datavc.operations.steps.recordmaking import Order
+    from datavc.operations.steps.runs.recordmaking import Order
     from datavc.repo import Repo
 
     if trace not in ("auto", "full", "off"):

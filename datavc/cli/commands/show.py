@@ -58,7 +58,7 @@ def show(path: _What, part: _Part = None, offline: Offline = False, json: Json =
     """
     from datavc.operations.runs import the_record, write_output
     from datavc.operations.show import show as tell
-    from datavc.operations.steps.recordstore import find_record
+    from datavc.operations.steps.runs.recordstore import find_record
     from datavc.repo import Repo
 
     session = current()
@@ -106,7 +106,7 @@ def _record_of(repo: Repo, row: Shown) -> tuple[Digest, Record] | None:
     """The record that the pointer names, where it is here."""
     from datavc.errors import NotFoundError
     from datavc.formats.digest import Digest
-    from datavc.operations.steps.recordstore import read_record
+    from datavc.operations.steps.runs.recordstore import read_record
 
     if row.run is None:
         return None

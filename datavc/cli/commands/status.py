@@ -11,7 +11,7 @@ from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
     from datavc.operations.status import DatasetStatus
-    from datavc.operations.steps.compare import Change
+    from datavc.operations.steps.comparing.compare import Change
     from datavc.repo import Repo
 
 _LETTERS = {"added": "A", "changed": "M", "removed": "D", "renamed": "R"}

@@ -1,0 +1,1 @@
+"""What may go: marked from everything that needs it, and dropped under a lock."""

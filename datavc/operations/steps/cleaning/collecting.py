@@ -1,0 +1,69 @@
+"""Where gc works: the cache or a remote, opened so that it is the only gc there, and with a clock that can be believed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+
+from datavc.backends.base import Backend
+from datavc.durable import storage_errors
+from datavc.errors import ConflictError, Locked, StorageError
+from datavc.operations.steps.cleaning.alone import alone
+from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.repo import Repo
+from datavc.store.note import check_note
+
+_MOST_SKEW_SECONDS = 300.0
+
+
+@contextmanager
+def opened(repo: Repo, remote: str | None, *, now: bool, dry_run: bool) -> Iterator[tuple[Backend, Executor]]:
+    """The store that gc works on, and threads for it. With ``now`` nobody else is at work on a cache. Raises as gc does."""
+    if remote is not None:
+        store = open_remote(repo, remote, create=not dry_run)
+        check_note(store.backend, create=False)
+        with transfer_threads(threads_for(DEFAULT_MEMORY), [store]) as executor:
+            yield store.backend, executor
+        return
+    kept_out = alone(repo, "gc --grace 0") if now and not dry_run else contextlib.nullcontext()
+    with kept_out, _only_gc(repo), transfer_threads(1, []) as executor:
+        yield repo.cache.backend, executor
+
+
+@contextmanager
+def _only_gc(repo: Repo) -> Iterator[None]:
+    """No other gc on this cache: a lock on its folder, which takes no room on a full disk. Raises Locked."""
+    import fcntl
+
+    with storage_errors(repo.cache.folder):
+        fd = os.open(repo.cache.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"another datavc gc is at work on {repo.cache.folder}", "wait until it is done"
+            ) from None
+        except OSError as error:
+            raise StorageError(f"{repo.cache.folder} cannot be locked: {error.strerror}") from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def checked_clock(backend: Backend) -> float:
+    """The time there, in seconds since 1970. Raises ConflictError where it is not the time here: ages could not be told."""
+    now = backend.now()
+    skew = now - time.time()
+    if abs(skew) > _MOST_SKEW_SECONDS:
+        raise ConflictError(
+            f"the clocks here and of {backend.describe()} are {abs(skew) / 60:.0f} minutes apart, "
+            "so nobody can tell how old things are",
+            "set the clock (timedatectl set-ntp true)",
+        )
+    return now

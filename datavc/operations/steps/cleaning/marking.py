@@ -1,0 +1,158 @@
+"""What must not go: every digest that is named by git, by a workspace, or by a clone that uses the same cache.
+
+Digests are looked for in the bytes of pointers and states, wherever they stand in them: what cannot be parsed is no reason
+to delete what it is about, and a digest too many keeps some garbage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datavc.durable import storage_errors
+from datavc.errors import DatavcError, StoredFileNotFound
+from datavc.formats.digest import Digest
+from datavc.formats.paths import show
+from datavc.formats.root import Root
+from datavc.formats.tree import FOLDER
+from datavc.git.mentions import every_pointer, is_shallow_at
+from datavc.git.program import Git
+from datavc.operations.steps.cleaning.alone import was_here
+from datavc.operations.steps.cleaning.evicting import files_of
+from datavc.operations.steps.trees.trees import TreeSource, entries
+from datavc.repo import POINTER_SUFFIX, PRIVATE_NAME, Repo
+from datavc.store import layout
+from datavc.store.garbage import NeededBlobs
+
+_DIGEST = re.compile(rb"\b(?:xxh128:[0-9a-f]{32}|(?:blake3|sha256):[0-9a-f]{64})\b")
+# They would lead a question about another clone to this one.
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE")
+
+
+@dataclass(slots=True)
+class Marks:
+    """``digests`` are needed; ``unknown`` are clones of which that cannot be known, so that they may need everything."""
+
+    digests: set[Digest] = field(default_factory=set)
+    unknown: list[str] = field(default_factory=list)
+    is_shallow: bool = False
+
+
+def mark(repo: Repo, *, shared: bool) -> Marks:
+    """What this clone needs; with ``shared`` also what the others need that use the same cache, for the same repo.
+
+    Raises:
+        DatavcError: what this clone needs cannot be known.
+    """
+    marks = Marks(is_shallow=repo.git is not None and is_shallow_at(repo.shared.parent))
+    marks.digests = _needed_by(repo.shared)
+    for dataset in repo.datasets():
+        marks.digests.add(dataset.digest)
+    if shared:
+        for file in list(repo.cache.backend.list(layout.CLONES)):
+            _mark_clone(repo, file.name, marks)
+    return marks
+
+
+def _mark_clone(repo: Repo, name: str, marks: Marks) -> None:
+    try:
+        note = json.loads(repo.cache.backend.read(name))
+        place, host, repo_id = Path(note["path"]), str(note["host"]), str(note["repo"])
+    except StoredFileNotFound:
+        return
+    except (ValueError, KeyError, TypeError, RecursionError):
+        marks.unknown.append(f"a clone of which {name} does not say where it is")
+        return
+    if repo_id != repo.config.repo_id or place == repo.shared or was_here(repo, place, host):
+        # What another repo's roots reach stays anyway.
+        return
+    shown = show(os.fsencode(place))
+    if host != os.uname().nodename:
+        marks.unknown.append(f"{shown} on {host}")
+        return
+    try:
+        marks.digests |= _needed_by(place)
+    except (DatavcError, OSError) as error:
+        marks.unknown.append(f"{shown} ({error})")
+
+
+def _needed_by(shared: Path) -> set[Digest]:
+    """What the clone needs whose private folder is ``shared``. Raises DatavcError, OSError."""
+    with storage_errors(shared):
+        os.stat(shared)
+        texts = _private_texts(shared)
+    if shared.name == PRIVATE_NAME:
+        texts += _pointer_texts(shared.parent, None)
+    else:
+        common = shared.parent
+        texts += every_pointer(common)
+        for private in (common / "worktrees").glob("*/datavc"):
+            with storage_errors(private):
+                texts += _private_texts(private)
+        for top in _worktree_tops(common):
+            texts += _pointer_texts(top, Git(top, without=_ELSEWHERE))
+    return {Digest.parse(found.decode("ascii")) for text in texts for found in _DIGEST.findall(text)}
+
+
+def _private_texts(private: Path) -> list[bytes]:
+    """Workspace states, and what is noted of merges that are being settled."""
+    files = [file for folder in ("state", "resolve") for file in (private / folder).glob("*")]
+    return [file.read_bytes() for file in files if file.is_file()]
+
+
+def _worktree_tops(common: Path) -> list[Path]:
+    """The top folders of the work trees that are there; of one that is away, its index and its states speak."""
+    tops = [common.parent] if common.name == ".git" else []
+    for file in (common / "worktrees").glob("*/gitdir"):
+        tops.append(Path(os.fsdecode(file.read_bytes().rstrip(b"\n"))).parent)
+    return [top for top in tops if (top / ".git").exists()]
+
+
+def _pointer_texts(top: Path, git: Git | None) -> list[bytes]:
+    """The pointers in a work tree, committed or not."""
+    repo = Repo(top, git, top / PRIVATE_NAME, top / PRIVATE_NAME)
+    texts = []
+    for name in repo.pointer_paths():
+        file = repo.absolute(name)
+        if name.endswith(POINTER_SUFFIX) and file.is_file():
+            with storage_errors(file):
+                texts.append(file.read_bytes())
+    return texts
+
+
+def needed_blobs(repo: Repo, marks: Marks) -> NeededBlobs:
+    """Tells the whole blobs in the cache that the files of some roots, and of what is marked, need."""
+    cache = repo.cache
+
+    def needed(roots: Iterable[Root]) -> set[str] | None:
+        digests = {digest.raw for digest in marks.digests}
+        rooted = set()
+        for root in roots:
+            if root.kind == "record":
+                # What a record keeps lies in packs.
+                continue
+            files = files_of(cache, root)
+            if files is None:
+                return None
+            digests |= files
+            rooted.add(root.digest)
+        for digest in marks.digests - rooted:
+            # What consists of whole blobs alone needs no root.
+            if digest.algorithm == cache.algorithm:
+                digests |= _files_here(repo, digest)
+        return {layout.blob_path(cache.algorithm, digest) for digest in digests}
+
+    return needed
+
+
+def _files_here(repo: Repo, digest: Digest) -> set[bytes]:
+    try:
+        trees = [tree for _, _, tree in TreeSource(repo.cache, None, digest, "folder").distinct()]
+    except DatavcError:
+        # A file, or a version that is not here.
+        return set()
+    return {entry.digest for tree in trees for entry in entries(tree) if entry.kind != FOLDER}

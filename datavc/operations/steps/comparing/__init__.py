@@ -1,0 +1,1 @@
+"""What differs between versions and the workspace, and versions made of parts of two."""

@@ -1,0 +1,1 @@
+"""From the cache into the workspace: planned, refused or carried out, recorded."""

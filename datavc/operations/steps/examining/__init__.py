@@ -1,0 +1,1 @@
+"""The workspace as it is: scanned, hashed, swept of what killed commands left."""

@@ -1,0 +1,1 @@
+"""Remotes by name: settings, what probes found, what a committed address may do."""

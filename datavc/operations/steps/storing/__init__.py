@@ -1,0 +1,1 @@
+"""From the workspace into the cache: packs, pack indexes, roots."""

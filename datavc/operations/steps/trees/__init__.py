@@ -1,0 +1,1 @@
+"""The trees of versions: read, walked, set against each other and merged."""
