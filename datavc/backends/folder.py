@@ -319,11 +319,15 @@ def _new_lock(path: Path) -> int:
     """A new locked file. One that is swept away between its making and its locking is made again."""
     while True:
         fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if _try_lock(fd) is not False:
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(path).st_ino == os.fstat(fd).st_ino:
-                    return fd
+        if _try_lock(fd) is not False and _is_at(path, fd):
+            return fd
         os.close(fd)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
+    return False
 
 
 def _sweep(parent: Path) -> None:
@@ -344,7 +348,8 @@ def _sweep_locked(folder: Path) -> None:
         # Gone meanwhile, or somebody else's.
         return
     try:
-        if _try_lock(lock):
+        # A lock that another sweep removed meanwhile says nothing: its owner, who was just making it, has made a new one.
+        if _try_lock(lock) and _is_at(_lock_of(folder), lock):
             _remove_scratch(folder)
     finally:
         os.close(lock)

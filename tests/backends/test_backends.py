@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from loopfs import MIB, loop_filesystem
 
+from datavc.backends import folder as folder_module
 from datavc.backends.base import Backend
 from datavc.backends.counting import CountingBackend
 from datavc.backends.folder import FolderBackend
@@ -172,3 +173,27 @@ def test_scratch_in_use_is_left_alone(tmp_path):
         (mine / "file").write_bytes(b"abc")
         with second.scratch():
             assert (mine / "file").read_bytes() == b"abc"
+
+
+def test_scratch_is_left_alone_when_its_lock_was_made_anew_while_it_was_swept(tmp_path, monkeypatch):
+    # One sweep took the lock of a folder that was just being made; its owner makes another before a second sweep goes on.
+    backend = FolderBackend(tmp_path)
+    parent = tmp_path / "tmp"
+    parent.mkdir()
+    (parent / "0123.lock").touch()
+    held: list[int] = []
+
+    def made_anew_just_before(fd: int) -> bool | None:
+        if not held:
+            (parent / "0123.lock").unlink()
+            held.append(os.open(parent / "0123.lock", os.O_CREAT | os.O_RDWR))
+            assert lock(held[0])
+            (parent / "0123").mkdir()
+        return lock(fd)
+
+    lock = folder_module._try_lock
+    monkeypatch.setattr(folder_module, "_try_lock", made_anew_just_before)
+    with backend.scratch():
+        assert (parent / "0123").is_dir()
+    assert (parent / "0123.lock").exists()
+    os.close(held[0])
