@@ -281,6 +281,22 @@ class Repo:
         """Forget the dataset at ``path``."""
         self._state_path(path).unlink(missing_ok=True)
 
+    def ignore(self, path: bytes) -> None:
+        """Make git ignore the files of the dataset at ``path``; without git there is nothing to do. Raises StorageError."""
+        if self.git is not None:
+            from datavc.git.ignorefile import ignore_names
+
+            folder, _, name = path.rpartition(b"/")
+            ignore_names(self.absolute(folder), [name])
+
+    def unignore(self, path: bytes) -> None:
+        """Take back what :meth:`ignore` did. Raises StorageError."""
+        if self.git is not None:
+            from datavc.git.ignorefile import unignore_names
+
+            folder, _, name = path.rpartition(b"/")
+            unignore_names(self.absolute(folder), [name])
+
     def owner(self, path: bytes, datasets: list[Dataset]) -> Dataset | None:
         """The dataset that ``path`` is, or lies in."""
         return next((dataset for dataset in datasets if is_inside(path, dataset.path)), None)

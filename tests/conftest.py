@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from servers import end_servers
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# Tests that are started in the background, or under nohup, ignore these, and so would every command that they start and signal.
+# A handler of one's own, unlike SIG_IGN, is not handed down.
+for _sent in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_sent) == signal.SIG_IGN:
+        signal.signal(_sent, lambda *_: None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,11 +10,11 @@ import os
 import threading
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urljoin, urlsplit
 
-from datavc.backends.base import Backend, StoredFile, check_name
+from datavc.backends.base import StoredFile, check_name
+from datavc.backends.readonly import UnchangingBackend
 from datavc.errors import StorageError, StoredFileNotFound, TransientError
 
 _CONNECT_SECONDS = 10
@@ -24,7 +24,7 @@ _REDIRECTS = 5
 _LATER = "check the network and the address, then run the same command again"
 
 
-class WebBackend(Backend):
+class WebBackend(UnchangingBackend):
     """Reads files below the URL ``root``. Threads may share it; it pickles as its place."""
 
     def __init__(self, root: str) -> None:
@@ -73,18 +73,6 @@ class WebBackend(Backend):
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         raise StorageError(f"{self._root} is a web server, whose files cannot be listed")
-
-    def write(self, name: str, data: bytes) -> bool:
-        self._refuse(name)
-
-    def write_file(self, name: str, source: Path) -> bool:
-        self._refuse(name)
-
-    def replace(self, name: str, data: bytes) -> None:
-        self._refuse(name)
-
-    def delete(self, name: str) -> None:
-        self._refuse(name)
 
     def now(self) -> float:
         return _time(self._ask("HEAD", "datavc-store.json", {}).headers.get("Date"))

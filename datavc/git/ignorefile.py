@@ -16,6 +16,12 @@ from datavc.git.linefile import append_line, drop_line, edit_file, lines_of
 IGNORE_FILE = ".gitignore"
 
 
+def ignore_file(path: bytes) -> bytes:
+    """The path of the .gitignore file that speaks of ``path``: the one beside it."""
+    folder = path.rpartition(b"/")[0]
+    return (folder + b"/" if folder else b"") + IGNORE_FILE.encode()
+
+
 def ignore_line(name: bytes) -> bytes:
     """The line, without its ending, that ignores exactly ``name`` in the folder of the .gitignore file.
 

@@ -14,9 +14,10 @@ from datavc.durable import write_durably
 from datavc.errors import ConflictError, NotFoundError, OutOfSpace, UsageError
 from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
+from datavc.formats.paths import show, to_text
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
+from datavc.git.ignorefile import ignore_file
 from datavc.operations.steps.comparing import grafting
 from datavc.operations.steps.examining.examine import (
     View,
@@ -323,17 +324,12 @@ def _record(repo: Repo, job: _Job, digest: Digest, entry: Entry, result: AddResu
     view = job.view
     assert view is not None
     pointer_path = view.path + POINTER_SUFFIX
-    folder, _, name = view.path.rpartition(b"/")
+    repo.ignore(view.path)
     if repo.git is not None:
-        from datavc.git.ignorefile import ignore_names
-
-        ignore_names(repo.absolute(folder), [name])
-        result.git_add.append(
-            (folder + b"/.gitignore" if folder else b".gitignore").decode("utf-8", "surrogateescape")
-        )
+        result.git_add.append(to_text(ignore_file(view.path)))
     kind = KIND_NAMES[entry.kind]
     partial = view.state.partial if entry.kind == FOLDER else None
-    result.git_add.append(pointer_path.decode("utf-8", "surrogateescape"))
+    result.git_add.append(to_text(pointer_path))
     old = view.pointer
     if old is not None and (old.digest, old.kind, old.size, old.files) == (
         digest,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 from datavc.durable import write_durably
 from datavc.errors import ConflictError, NotFoundError
 from datavc.formats.digest import Digest
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import is_inside, show, to_text
 from datavc.formats.pointer import MAX_COMMAND_LENGTH, Pointer, format_pointer
 from datavc.formats.record import Data
+from datavc.git.ignorefile import ignore_file
 from datavc.operations.steps.runs.recordstore import read_record
 from datavc.operations.steps.transfers.obtaining import obtain_record
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
-from datavc.workspace.safepath import open_folder, refused_name
+from datavc.workspace.safepath import make_folder, refused_name
 
 
 @dataclass(slots=True)
@@ -79,19 +79,11 @@ def _write(repo: Repo, row: Data, run: dict[str, str], adopted: Adopted) -> None
     if old is not None and old.digest == row.digest:
         adopted.unchanged.append(row.path)
         return
-    folder, _, name = row.path.rpartition(b"/")
-    root_fd = os.open(repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Never through a symlink: the path is a stranger's.
-        os.close(open_folder(root_fd, folder.split(b"/") if folder else [], create=True))
-    finally:
-        os.close(root_fd)
+    # Never through a symlink: the path is a stranger's.
+    make_folder(repo.root_bytes, row.path.rpartition(b"/")[0])
+    repo.ignore(row.path)
     if repo.git is not None:
-        from datavc.git.ignorefile import ignore_names
-
-        ignore_names(repo.absolute(folder), [name])
-        ignore = folder + b"/.gitignore" if folder else b".gitignore"
-        adopted.git_add.append(ignore.decode("utf-8", "surrogateescape"))
+        adopted.git_add.append(to_text(ignore_file(row.path)))
     kept = {key: value for key, value in old.extra.items() if key not in ("run", "import")} if old else {}
     assert row.digest is not None
     pointer = Pointer(row.kind, row.digest, row.size, row.files, {**kept, "run": run})

@@ -40,14 +40,23 @@ class FsckResult:
     versions: int = 0
     elsewhere: list[bytes] = field(default_factory=list)
 
+    def add(
+        self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
+    ) -> None:
+        """One more problem; ``path`` is inside the ``dataset``."""
+        if path is not None and dataset is not None:
+            path = dataset + b"/" + path if path else dataset
+            message = f"{show(path)} {message}"
+        self.problems.append(Problem(kind, thing, message, dataset, path))
 
-def fsck(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> FsckResult:
+
+def fsck(repo: Repo, *, progress: Progress = SILENT) -> FsckResult:
     """Read every pack, pack index, root and blob of this clone's cache, and walk every version that roots or pointers name.
 
     Raises:
         StorageError: the cache cannot be listed, so nothing can be said.
     """
-    check = _Check(repo, jobs, progress)
+    check = _Check(repo, progress)
     check.packs()
     check.indexes()
     check.blobs()
@@ -56,10 +65,9 @@ def fsck(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> FsckResul
 
 
 class _Check:
-    def __init__(self, repo: Repo, jobs: int, progress: Progress) -> None:
+    def __init__(self, repo: Repo, progress: Progress) -> None:
         self._repo = repo
         self._cache = repo.cache
-        self._jobs = jobs
         self._progress = progress
         self.result = FsckResult()
         self._bad: dict[bytes, str] = {}
@@ -78,14 +86,14 @@ class _Check:
             self.result.size += file.size
             self.result.objects += checked.entries
             if checked.message:
-                self._problem("pack", file.name, checked.message)
+                self.result.add("pack", file.name, checked.message)
                 if checked.name is not None and not checked.entries:
                     # Not even its footer can be read, so nothing in it can.
                     self._bad_packs.add(checked.name)
             for digest in checked.damaged:
                 text = str(Digest(checked.algorithm, digest)) if checked.algorithm else digest.hex()
                 self._bad[digest] = file.name
-                self._problem("object", text, f"is damaged in {file.name}")
+                self.result.add("object", text, f"is damaged in {file.name}")
             self._progress.advance(size=file.size, files=1)
         self._progress.end()
 
@@ -95,11 +103,11 @@ class _Check:
         for file in sorted(backend.list(layout.INDEXES)):
             message = check_index(backend, file.name)
             if message:
-                self._problem("pack index", file.name, message)
+                self.result.add("pack index", file.name, message)
                 continue
             index = ObjectIndex(backend, self._repo.algorithm, [file.name.removeprefix(layout.INDEXES)])
             for pack in index.missing_packs():
-                self._problem(
+                self.result.add(
                     "pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says"
                 )
 
@@ -116,7 +124,7 @@ class _Check:
             self.result.size += file.size
             if digest is not None:
                 self._bad[digest] = file.name
-                self._problem("blob", file.name, "is not what its name says")
+                self.result.add("blob", file.name, "is not what its name says")
         self._progress.end()
 
     def _read(self, size: int) -> None:
@@ -127,7 +135,7 @@ class _Check:
         named: dict[tuple[Digest, str], set[bytes]] = {}
         for name, root in self._cache.roots():
             if root is None:
-                self._problem("root", name, "cannot be read, so it proves nothing")
+                self.result.add("root", name, "cannot be read, so it proves nothing")
             elif root.complete:
                 named.setdefault((root.digest, root.kind), set()).add(root.path)
         # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
@@ -150,7 +158,7 @@ class _Check:
                     elsewhere |= datasets
                     continue
                 for dataset_path in sorted(datasets):
-                    self._problem("version", thing, message, dataset_path, path)
+                    self.result.add("version", thing, message, dataset_path, path)
         self._progress.end()
         self.result.elsewhere = sorted(elsewhere)
 
@@ -158,11 +166,3 @@ class _Check:
         damaged = {problem.object for problem in self.result.problems if problem.kind == "pack index"}
         names = self._cache.index_names()
         return [name for name in names if layout.index_path(name) not in damaged]
-
-    def _problem(
-        self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
-    ) -> None:
-        if path is not None and dataset is not None:
-            path = dataset + b"/" + path if path else dataset
-            message = f"{show(path)} {message}"
-        self.result.problems.append(Problem(kind, thing, message, dataset, path))

@@ -10,9 +10,8 @@ from datavc.backends.base import Backend
 from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
 from datavc.formats.root import Root
-from datavc.operations.fsck import FsckResult, Problem
+from datavc.operations.fsck import FsckResult
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.operations.steps.trees.soundness import Soundness
@@ -104,7 +103,7 @@ class _RemoteCheck:
             try:
                 self._packs[layout.sealed_raw(file.name.rpartition("/")[2])] = file.size
             except MalformedError as error:
-                self._problem("pack", file.name, error.message)
+                self.result.add("pack", file.name, error.message)
         self.result.packs = len(self._packs)
         self.result.size = sum(self._packs.values())
 
@@ -115,7 +114,7 @@ class _RemoteCheck:
             try:
                 self._indexes[name] = self._store.index([name], whole=True).packs()
             except IntegrityError as error:
-                self._problem("pack index", file.name, error.message)
+                self.result.add("pack index", file.name, error.message)
                 continue
             for pack, size in self._indexes[name].items():
                 if self._packs.get(pack) == size or pack in self._bad_packs:
@@ -126,7 +125,7 @@ class _RemoteCheck:
                     if pack not in self._packs
                     else f"has not the {size:,} bytes that it must have"
                 )
-                self._problem("pack", layout.pack_path(pack), wrong)
+                self.result.add("pack", layout.pack_path(pack), wrong)
 
     def packs(self, share: float) -> None:
         """Read that share of the packs."""
@@ -144,12 +143,12 @@ class _RemoteCheck:
             self._progress.advance(size=self._packs[pack], files=1)
             if not checked.message:
                 continue
-            self._problem("pack", path, checked.message)
+            self.result.add("pack", path, checked.message)
             if not checked.entries:
                 self._bad_packs.add(pack)
             for digest in checked.damaged:
                 self._bad[digest] = path
-                self._problem("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")
+                self.result.add("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")
         self._progress.end()
 
     def _read(self, pack: bytes) -> tuple[bytes, CheckedPack]:
@@ -166,7 +165,7 @@ class _RemoteCheck:
         roots = []
         for name, root in list_roots(self._store.backend, self._repo.config.repo_id):
             if root is None:
-                self._problem("root", name, "cannot be read, so it proves nothing")
+                self.result.add("root", name, "cannot be read, so it proves nothing")
             elif root.complete and root.digest.algorithm == self._repo.algorithm:
                 roots.append(root)
         self._progress.begin("checking versions", total_files=len(roots))
@@ -180,7 +179,7 @@ class _RemoteCheck:
         lost = [name for name in root.indexes if name not in self._indexes]
         named = {pack for name in root.indexes for pack in self._indexes.get(name, ())}
         for name in lost:
-            self._problem("pack index", layout.index_path(name), "is missing or damaged", root.path)
+            self.result.add("pack index", layout.index_path(name), "is missing or damaged", root.path)
         is_hit = not named.isdisjoint(self._bad_packs) or bool(self._bad)
         if lost or root.kind == "record" or not (walk or is_hit):
             return
@@ -189,12 +188,4 @@ class _RemoteCheck:
         afar = _Afar(self._store.backend, self._repo.algorithm, index, self._repo.cache)
         for flaw in Soundness(afar, index, self._bad, self._bad_packs).flaws(root.digest, root.kind):
             message = flaw.message.replace("is not in the cache", f"is not on {self._store.name}")
-            self._problem("version", flaw.thing, message, root.path, flaw.path)
-
-    def _problem(
-        self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
-    ) -> None:
-        if path is not None and dataset is not None:
-            path = dataset + b"/" + path if path else dataset
-            message = f"{show(path)} {message}"
-        self.result.problems.append(Problem(kind, thing, message, dataset, path))
+            self.result.add("version", flaw.thing, message, root.path, flaw.path)

@@ -12,6 +12,7 @@ from datavc.durable import fsync_folder, remove_durably, storage_errors, write_d
 from datavc.errors import ConflictError, NotFoundError
 from datavc.formats.paths import show, to_text
 from datavc.formats.pointer import Pointer, format_pointer
+from datavc.git.ignorefile import ignore_file
 from datavc.operations.steps.examining.sweeping import beside, sweep
 from datavc.operations.steps.storing.refusing import refuse_hopeless
 from datavc.repo import POINTER_SUFFIX, Repo
@@ -43,13 +44,10 @@ def move(repo: Repo, old: bytes, new: bytes) -> MoveResult:
             target = (target + b"/" if target else b"") + source.rpartition(b"/")[2]
         begun = _was_begun(repo, source, target, pointer)
         _refuse(repo, source, target, begun=begun)
-        folder, _, name = target.rpartition(b"/")
+        folder = target.rpartition(b"/")[0]
         with storage_errors(repo.absolute(folder)):
             repo.absolute(folder).mkdir(parents=True, exist_ok=True)
-        if repo.git is not None:
-            from datavc.git.ignorefile import ignore_names
-
-            ignore_names(repo.absolute(folder), [name])
+        repo.ignore(target)
         if not begun:
             state = repo.read_state(source)
             repo.write_state(replace(state, path=target))
@@ -94,12 +92,8 @@ def _move_data(repo: Repo, source: bytes, target: bytes) -> None:
 def _git_paths(repo: Repo, source: bytes, target: bytes) -> list[str]:
     if repo.git is None:
         return []
-    from datavc.git.ignorefile import unignore_names
-
+    repo.unignore(source)
     paths = []
     for path in (source, target):
-        folder, _, name = path.rpartition(b"/")
-        if path == source:
-            unignore_names(repo.absolute(folder), [name])
-        paths += [path + POINTER_SUFFIX, folder + b"/.gitignore" if folder else b".gitignore"]
+        paths += [path + POINTER_SUFFIX, ignore_file(path)]
     return list(dict.fromkeys(map(to_text, paths)))

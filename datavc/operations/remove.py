@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datavc.durable import remove_durably, storage_errors
 from datavc.errors import ConflictError, UsageError
 from datavc.formats.paths import show, to_text
+from datavc.git.ignorefile import ignore_file
 from datavc.operations.selection import Selected, select
 from datavc.operations.steps.comparing.compare import changes
 from datavc.operations.steps.examining.examine import View, base_trees, examine
@@ -93,7 +94,6 @@ def _is_kept(repo: Repo, view: View) -> bool:
 
 
 def _remove(repo: Repo, path: bytes, *, delete: bool, result: RemoveResult) -> None:
-    folder, _, name = path.rpartition(b"/")
     place = repo.absolute(path)
     sweep(repo, beside(repo, [path]))
     if delete and os.path.lexists(place):
@@ -102,12 +102,9 @@ def _remove(repo: Repo, path: bytes, *, delete: bool, result: RemoveResult) -> N
                 shutil.rmtree(place)
             else:
                 place.unlink()
-    if repo.git is not None:
-        from datavc.git.ignorefile import unignore_names
-
-        unignore_names(repo.absolute(folder), [name])
+    repo.unignore(path)
     repo.drop_state(path)
     remove_durably(repo.absolute(path + POINTER_SUFFIX))
     result.git_add.append(to_text(path + POINTER_SUFFIX))
     if repo.git is not None:
-        result.git_add.append(to_text(folder + b"/.gitignore" if folder else b".gitignore"))
+        result.git_add.append(to_text(ignore_file(path)))

@@ -206,7 +206,8 @@ def _settle(repo: Repo, item: _Unsettled, content: bytes | None) -> Resolved:
         with storage_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
         if item.ours is None:
-            _ignore(repo, item.path)
+            # Where our side had no such dataset, it may have had no line that ignores its files either.
+            repo.ignore(item.path)
         write_durably(file, content)
     if repo.git is not None:
         from datavc.git.pointers import stage
@@ -214,15 +215,6 @@ def _settle(repo: Repo, item: _Unsettled, content: bytes | None) -> Resolved:
         stage(repo.git, [name])
     remove_durably(_decisions_file(repo, item.path))
     return Resolved(item.path, pointer, removed=content is None)
-
-
-def _ignore(repo: Repo, path: bytes) -> None:
-    """Where our side had no such dataset, it may have had no line that ignores its files either."""
-    if repo.git is not None:
-        from datavc.git.ignorefile import ignore_names
-
-        folder, _, name = path.rpartition(b"/")
-        ignore_names(repo.absolute(folder), [name])
 
 
 def _read_decisions(repo: Repo, path: bytes, ours: Pointer, theirs: Pointer) -> Decisions:

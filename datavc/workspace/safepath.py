@@ -130,6 +130,15 @@ def open_folder(root_fd: int, parts: Sequence[bytes], *, create: bool = False) -
     return fd
 
 
+def make_folder(root: bytes, path: bytes) -> None:
+    """Make the folder ``path`` below ``root``, and those above it, where they are missing. Raises as :func:`open_folder`."""
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(open_folder(root_fd, path.split(b"/") if path else [], create=True))
+    finally:
+        os.close(root_fd)
+
+
 def is_case_sensitive(folder: FolderPlace) -> bool:
     """Whether ``folder`` keeps names apart that differ in case. Tried with a temporary file; raises
     StorageError.

@@ -75,11 +75,6 @@ class StatCache:
         with self._transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO tree VALUES (?, ?)", trees.items())
 
-    def forget_trees(self, digests: Iterable[bytes]) -> None:
-        """Drop the copies of these trees."""
-        with self._transaction() as connection:
-            connection.executemany("DELETE FROM tree WHERE digest = ?", ((digest,) for digest in digests))
-
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:

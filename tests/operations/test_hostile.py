@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hostilenames import DOTDATAVC, DOTGIT, MISSHAPEN
 from loopfs import loop_filesystem
 from planting import Planter
 from projects import Project
+from racing import flipping
 
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, SYMLINK
 from datavc.operations.steps.delivering.fulfil import Fulfilment
@@ -312,37 +312,6 @@ def test_a_symlink_may_point_anywhere_and_nothing_is_written_through_it(planter:
     assert list(outside.iterdir()) == []
 
 
-# Another process: a folder of the workspace becomes a symlink to the outside, and a folder again.
-_FLIP = """
-import os, sys
-place, outside, away = sys.argv[1:]
-def tried(call, *arguments):
-    try:
-        call(*arguments)
-    except OSError:
-        pass
-print("ready", flush=True)
-while True:
-    tried(os.rename, place, away)
-    tried(os.symlink, outside, place)
-    tried(os.unlink, place)
-    tried(os.rename, away, place)
-"""
-
-
-@contextlib.contextmanager
-def _flipping(place: Path, outside: Path, away: Path) -> Iterator[None]:
-    arguments = [str(place), str(outside), str(away)]
-    process = subprocess.Popen([sys.executable, "-c", _FLIP, *arguments], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def _inodes(folder: Path) -> list:
     """Everything in a folder, so that a file written, replaced, removed or chmoded is seen."""
     found = [folder, *sorted(folder.rglob("*"))]
@@ -369,7 +338,7 @@ def test_a_folder_that_turns_into_a_symlink_during_checkout_leads_nowhere(
     before = _inodes(outside)
     ended = []
 
-    with _flipping(project.root / flipped, outside / flipped, project.root.parent / "away"):
+    with flipping(project.root / flipped, outside / flipped, project.root.parent / "away"):
         for number in range(rounds):
             project.git("checkout", "--quiet", "HEAD~1" if number % 2 == 0 else "main", code=None)
             result = project.run("checkout", "--force", code=None)

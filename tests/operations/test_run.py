@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -382,22 +384,28 @@ def test_an_input_is_linked_to_the_record_that_made_it_wherever_it_was_copied_to
     assert third.inputs[0].record is not None
 
 
-def test_ctrl_c_is_recorded_as_killed_and_the_earlier_output_comes_back(data: Project):
-    data.datavc("run", "-o", "out.txt", PYTHON, "twice.py", "data/a.txt", "out.txt")
-    program = (
-        "import sys, time; open('out.txt', 'w').write('half'); print('ready', flush=True); time.sleep(600)"
-    )
+@contextlib.contextmanager
+def _running(project: Project, first: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of its own that makes out.txt: its program has done what comes ``first``, and waits for a signal."""
+    program = f"import sys, time; {first}; print('ready', flush=True); time.sleep(600)"
     command = [sys.executable, "-m", "datavc", "run", "-o", "out.txt", PYTHON, "-c", program]
     with subprocess.Popen(
         command,
-        cwd=data.root,
-        env=data.environment,
+        cwd=project.root,
+        env=project.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == b"ready\n"
+        yield running
+
+
+def test_ctrl_c_is_recorded_as_killed_and_the_earlier_output_comes_back(data: Project):
+    data.datavc("run", "-o", "out.txt", PYTHON, "twice.py", "data/a.txt", "out.txt")
+    half = "open('out.txt', 'w').write('half')"
+    with _running(data, half) as running:
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)
 
@@ -408,18 +416,7 @@ def test_ctrl_c_is_recorded_as_killed_and_the_earlier_output_comes_back(data: Pr
 
 def test_what_a_killed_run_had_put_aside_is_put_back_by_the_next(data: Project):
     data.datavc("run", "-o", "out.txt", PYTHON, "twice.py", "data/a.txt", "out.txt")
-    program = "import sys, time; print('ready', flush=True); time.sleep(600)"
-    command = [sys.executable, "-m", "datavc", "run", "-o", "out.txt", PYTHON, "-c", program]
-    with subprocess.Popen(
-        command,
-        cwd=data.root,
-        env=data.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == b"ready\n"
+    with _running(data, "pass") as running:
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate(timeout=60)
     assert not (data.root / "out.txt").exists()

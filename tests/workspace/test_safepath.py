@@ -15,6 +15,7 @@ from hostilenames import DOTDATAVC, DOTGIT, MISSHAPEN
 from hypothesis import example, given
 from hypothesis import strategies as st
 from loopfs import loop_filesystem
+from racing import flipping
 
 from datavc.errors import ConflictError, NotFoundError, StorageError
 from datavc.workspace import safepath
@@ -327,38 +328,6 @@ def test_what_the_system_refuses_names_the_whole_path(
         open_folder(root_fd, [b"a", b"b"], create=True)
 
 
-# Another process, since threads take turns: a folder becomes a symlink to the outside and a folder again.
-_FLIP = """
-import itertools, os, sys
-place, outside, away = sys.argv[1:]
-def tried(call, *args):
-    try:
-        call(*args)
-    except OSError:
-        pass
-print("ready", flush=True)
-for number in itertools.count():
-    hidden = os.path.join(away, str(number))
-    tried(os.rename, place, hidden)
-    tried(os.symlink, outside, place)
-    tried(os.unlink, place)
-    tried(os.rename, hidden, place)
-"""
-
-
-@contextlib.contextmanager
-def _flipping(place: Path, outside: Path, away: Path) -> Iterator[None]:
-    arguments = [str(place), str(outside), str(away)]
-    process = subprocess.Popen([sys.executable, "-c", _FLIP, *arguments], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:
     return sorted(
         (str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns)
@@ -379,7 +348,7 @@ def test_a_folder_swapped_for_a_symlink_never_leads_outside(root: tuple[Path, in
     before = _state(outside)
 
     made = refused = 0
-    with _flipping(flipped, outside, away):
+    with flipping(flipped, outside, away, each_elsewhere=True):
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline or (not (made and refused) and time.monotonic() < deadline + 20):
             try:

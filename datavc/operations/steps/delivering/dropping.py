@@ -81,14 +81,10 @@ def carry_out_drop(
         sweep(repo, [*view.scan.leftovers, *beside(repo, [path])])
         if view.scan.exists:
             empty_workspace(repo, view)
-        folder, _, name = path.rpartition(b"/")
-        if repo.git is not None:
-            from datavc.git.ignorefile import unignore_names
-
-            unignore_names(repo.absolute(folder), [name])
+        repo.unignore(path)
         repo.drop_state(path)
         remove_durably(repo.absolute(path + POINTER_SUFFIX))
-        _remove_empty_folders(repo, folder)
+        _remove_empty_folders(repo, path.rpartition(b"/")[0])
     return CheckedOut(path, str(drop.dataset.digest), 0, 0, files, 0, saved, dropped=True)
 
 

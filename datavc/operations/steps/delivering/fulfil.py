@@ -32,7 +32,7 @@ from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.workspace.listing import Folder, Scan
 from datavc.workspace.readfile import Stat, stat_tuple
-from datavc.workspace.safepath import open_folder
+from datavc.workspace.safepath import make_folder, open_folder
 from datavc.workspace.statcache import FolderRow
 
 _BATCH_FILES, _BATCH_BYTES = 1000, 16 << 20
@@ -150,11 +150,7 @@ class Fulfilment:
             return
         if work.is_new and work.is_leaf:
             # Too much for one worker: made in place, file by file.
-            root_fd = os.open(self._repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.close(open_folder(root_fd, work.path.split(b"/"), create=True))
-            finally:
-                os.close(root_fd)
+            make_folder(self._repo.root_bytes, work.path)
         start = files = size = 0
         for place, entry in enumerate(entries):
             files, size = files + 1, size + entry.size

@@ -6,7 +6,6 @@ its end. So whatever is killed in between is finished by the same command, and `
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -30,7 +29,7 @@ from datavc.operations.steps.trees.trees import TreeSource
 from datavc.parallel import Workers
 from datavc.progress import Progress
 from datavc.repo import POINTER_SUFFIX, Repo
-from datavc.workspace.safepath import is_case_sensitive, open_folder
+from datavc.workspace.safepath import is_case_sensitive, make_folder
 
 # Writing so many files takes longer than starting processes for it.
 _MANY_FILES = 5_000
@@ -309,17 +308,10 @@ def _write_pointer(repo: Repo, job: Job) -> None:
     path, content = job.wanted.path, job.wanted.content
     if content is None or (_becomes_mixture(job) and job.view.pointer is not None):
         return
-    folder, _, name = path.rpartition(b"/")
+    folder = path.rpartition(b"/")[0]
     with storage_errors(repo.absolute(folder)):
-        root_fd = os.open(repo.root_bytes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.close(open_folder(root_fd, folder.split(b"/") if folder else [], create=True))
-        finally:
-            os.close(root_fd)
-    if repo.git is not None:
-        from datavc.git.ignorefile import ignore_names
-
-        ignore_names(repo.absolute(folder), [name])
+        make_folder(repo.root_bytes, folder)
+    repo.ignore(path)
     file = repo.absolute(path + POINTER_SUFFIX)
     with storage_errors(file):
         is_written = file.is_file() and not file.is_symlink() and file.read_bytes() == content

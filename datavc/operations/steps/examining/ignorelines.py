@@ -20,13 +20,11 @@ def settle_ignore_lines(repo: Repo, commit: str, datasets: Iterable[bytes]) -> N
     """
     if repo.git is None:
         return
-    from datavc.git.ignorefile import IGNORE_FILE
+    from datavc.git.ignorefile import ignore_file
     from datavc.git.linefile import lines_of
     from datavc.git.pointerlog import blobs_at
 
-    name = IGNORE_FILE.encode()
-    folders = {path.rpartition(b"/")[0] for path in datasets}
-    paths = sorted(folder + b"/" + name if folder else name for folder in folders)
+    paths = sorted({ignore_file(path) for path in datasets})
     for path, wanted in zip(paths, blobs_at(repo.git, [(commit, path) for path in paths]), strict=True):
         file = repo.absolute(path)
         if wanted is None or file.is_symlink() or not file.is_file():

@@ -136,11 +136,6 @@ class LineageIndex:
         """Where records read something of that digest, the newest first."""
         return self._by_digest(digest, "in")
 
-    def users_of(self, record: Digest) -> list[Edge]:
-        """Where other records name this one as the maker of what they read, or resume it."""
-        rows = self._database.execute("SELECT * FROM edges WHERE maker = ?", (str(record),))
-        return [_edge(row) for row in rows]
-
     def maker_at(self, path: bytes) -> list[Edge]:
         """Where records made something at that path, the newest first."""
         rows = self._database.execute(
