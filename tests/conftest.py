@@ -15,7 +15,7 @@ from servers import end_servers
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# Tests that are started in the background, or under nohup, ignore these, and so would every command that they start and signal.
+# Tests that are started in the background, or under nohup, ignore these, and so would the commands that they start.
 # A handler of one's own, unlike SIG_IGN, is not handed down.
 for _sent in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_sent) == signal.SIG_IGN:
