@@ -1,13 +1,11 @@
-"""How fast commands start: what they must not import, and how long they take beside bare Python."""
+"""How fast commands start: what they must not import, and how much they may."""
 
 from __future__ import annotations
 
 import compileall
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +31,6 @@ HEAVY = {
     "tomlkit",  # 90
 }
 LIGHT = HEAVY | {"typer", "subprocess", "sqlite3", "json", "xxhash", "datavc.repo", "datavc.formats"}
-RUNS = 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,22 +56,6 @@ def _imported(project: Project, *arguments: str) -> set[str]:
     assert ended.returncode == 0, ended.stderr
     # `json` is the test's own.
     return set(json.loads((project.root.parent / "modules").read_text())) - {"json"}
-
-
-def _seconds(project: Project, *arguments: str) -> float:
-    """The fastest of several runs: what else the machine does can only slow one down."""
-    best = float("inf")
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, *arguments],
-            cwd=project.root,
-            env=project.environment,
-            capture_output=True,
-            check=True,
-        )
-        best = min(best, time.perf_counter() - started)
-    return best
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",)])
@@ -112,20 +93,10 @@ def test_status_of_what_was_not_changed_imports_nothing_that_reads_writes_or_com
     )
 
 
-def test_the_version_takes_forty_milliseconds_more_than_python(bare_project: Project):
-    bare = _seconds(bare_project, "-c", "pass")
-
-    assert _seconds(bare_project, "-m", "datavc", "--version") - bare < 0.040 * _patience()
-
-
-def test_status_takes_150_milliseconds_more_than_python(project: Project):
+def test_the_version_takes_few_modules_and_a_quiet_status_some_two_hundred(project: Project):
+    # Modules are what starting up takes time for: 10 ms and 140 ms with so many (docs/explanation/performance.md).
     project.write({"data/a": "1"})
     project.run("add", "data")
-    bare = _seconds(project, "-c", "pass")
 
-    assert _seconds(project, "-m", "datavc", "status") - bare < 0.150 * _patience()
-
-
-def _patience() -> float:
-    """Other tests run at the same time, and machines of CI services are slower than those people work at."""
-    return 3.0 if os.environ.get("CI") or os.environ.get("PYTEST_XDIST_WORKER") else 1.0
+    assert len(_imported(project, "--version")) < 75
+    assert len(_imported(project, "status")) < 275

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from counting import calls_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -306,7 +306,7 @@ def test_an_ignore_file_inside_a_dataset_or_beside_it_is_data():
 def test_a_hostile_pattern_costs_no_exponential_time(pattern: bytes):
     rules = IgnoreRules({b"": pattern})
 
-    begin = time.perf_counter()
+    # Exponential, one of these would not end before the sun does.
     for path in (
         b"a" * 255,
         b"a/" * 200 + b"a",
@@ -315,14 +315,14 @@ def test_a_hostile_pattern_costs_no_exponential_time(pattern: bytes):
     ):
         rules.ignored(path, False)
 
-    assert time.perf_counter() - begin < 2.0
-
 
 def test_the_wildmatch_of_many_paths_is_cheap():
     rules = IgnoreRules({b"": b"*.pyc\n__pycache__/\n.DS_Store\n/data/raw/tmp\n!keep.pyc\nfoo/**/bar\n"})
     paths = [b"data/raw/d%03d/%06d.jpg" % (number // 1000, number) for number in range(100_000)]
 
-    begin = time.perf_counter()
-    assert not any(rules.ignored(path, False) for path in paths)
+    def look() -> None:
+        for path in paths:
+            assert not rules.ignored(path, False)
 
-    assert time.perf_counter() - begin < 1.5
+    # Two a path, and some for each folder.
+    assert calls_of(look) < 2.1 * len(paths)
