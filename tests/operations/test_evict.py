@@ -37,6 +37,21 @@ def pushed(project: Project) -> Project:
     return project
 
 
+@pytest.fixture
+def linked(project: Project) -> Project:
+    """A dataset of a large file that is linked to its whole blob, and a remote that has it."""
+    project.run("config", "--local", "cache.link", "symlink")
+    project.write({"data/big": "".join(f"{number}\n" for number in range(300_000))})
+    project.run("add", "data")
+    shutil.rmtree(project.root / "data")
+    project.run("checkout", "data")
+    project.run("remote", "add", "store", "../store")
+    project.run("push")
+    project.commit("data")
+    assert stored(project, "blobs")
+    return project
+
+
 def stored(project: Project, *folders: str) -> list[str]:
     """The files of the cache in some of its folders."""
     cache = project.root / ".git/datavc/cache"
@@ -332,3 +347,49 @@ def test_only_what_is_not_pushed_is_kept_where_the_setting_says_so(pushed: Proje
     clone.write({"data.datavc": pushed.read("data.datavc")})
     clone.run("pull", "data")
     assert clone.tree("data") == pushed.tree("data")
+
+
+def test_a_record_keeps_no_blob_that_it_does_not_need(linked: Project):
+    linked.datavc("run", "true")
+    linked.run("push")
+    linked.run("evict", "--workspace")
+
+    assert stored(linked, "blobs") == []
+    assert len(stored(linked, "roots")) == 1
+    linked.run("fsck")
+
+
+def test_what_a_record_keeps_stays_where_a_whole_blob_is_all_that_has_it(linked: Project):
+    said = linked.datavc("run", "cat", "data/big").out
+    linked.run("push")
+    clone = linked.clone("clone")
+    clone.run("config", "--local", "cache.link", "symlink")
+    clone.write({"data/big": said})
+    clone.run("add", "data")
+    record = json.loads(clone.run("runs", "--remote", "store", "--json").out)[0]["record"]
+    clone.run("fetch", record)
+    assert (
+        sum(file.stat().st_size for file in (clone.root / ".git/datavc/cache/packs").rglob("xxh*")) < 100_000
+    )
+    clone.run("evict", "--workspace")
+    clone.run("gc", "--yes", "--grace", "0")
+
+    assert clone.run("show", record, "--part", "stdout").out == said
+    clone.run("fsck")
+
+
+def test_a_version_that_is_here_in_part_keeps_no_blob_of_another(linked: Project):
+    linked.write({"other/one/x": "x", "other/two/y": "y"})
+    linked.run("add", "other")
+    linked.run("push")
+    linked.commit("other")
+    clone = linked.clone("clone")
+    clone.run("config", "--local", "cache.link", "symlink")
+    clone.write({"data/big": linked.read("data/big")})
+    clone.run("add", "data")
+    clone.run("pull", "other/one")
+    assert stored(clone, "blobs")
+    clone.run("evict", "--workspace", "data")
+
+    assert stored(clone, "blobs") == []
+    assert clone.read("other/one/x") == b"x"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from datavc.errors import ConflictError, DatavcError, IntegrityError, StoredFileNotFound
+from datavc.errors import ConflictError, DatavcError, IntegrityError, ObjectNotFound, StoredFileNotFound
 from datavc.formats.digest import Digest
+from datavc.formats.record import MAX_RECORD_BYTES, decode_record
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.trees.trees import TreeSource, entries
@@ -125,23 +126,53 @@ class Eviction:
     def _files_of(self, root: Root) -> set[bytes] | None:
         """The digests of a version's files; None where that cannot be known."""
         if root.digest not in self._blob_digests:
-            self._blob_digests[root.digest] = files_of(self._cache, root)
+            # A remote holds what is dropped, so of a version that is here in part, its links alone could miss it.
+            self._blob_digests[root.digest] = files_of(self._cache, root, partly=True)
         return self._blob_digests[root.digest]
 
 
-def files_of(cache: Cache, root: Root) -> set[bytes] | None:
-    """The digests of the files of a root's version; None where that cannot be known."""
-    if root.kind == "record" or root.digest.algorithm != cache.algorithm:
+def files_of(cache: Cache, root: Root, *, partly: bool = False) -> set[bytes] | None:
+    """The digests of the files that a root's version, or what a record keeps, consists of; None where nobody can know.
+
+    With ``partly`` it is enough, of a root that is not complete, what is known from the trees that are here.
+    """
+    if root.digest.algorithm != cache.algorithm:
         return None
-    if root.kind != "folder":
-        return {root.digest.raw}
-    source = TreeSource(cache, None, root.digest, root.kind)
+    files: set[bytes] = set()
     try:
-        return {
-            entry.digest
-            for _, _, tree in source.distinct()
-            for entry in entries(tree)
-            if entry.kind != FOLDER
-        }
+        for digest, kind in _parts(cache, root):
+            if kind == "folder":
+                files |= _files_below(cache, digest, partly=partly and not root.complete)
+            else:
+                files.add(digest.raw)
     except DatavcError:
         return None
+    return files
+
+
+def _parts(cache: Cache, root: Root) -> list[tuple[Digest, str]]:
+    if root.kind != "record":
+        return [(root.digest, root.kind)]
+    encoded = cache.reader(root.digest).read(root.digest.raw, limit=MAX_RECORD_BYTES)
+    # What a record that was fetched keeps may be here as a whole blob alone. The records that it names have roots.
+    return [(kept.digest, kept.kind) for kept in decode_record(encoded).objects.values()]
+
+
+def _files_below(cache: Cache, top: Digest, *, partly: bool) -> set[bytes]:
+    source = TreeSource(cache, None, top, "folder")
+    files: set[bytes] = set()
+    pending, seen = [top.raw], {top.raw}
+    while pending:
+        try:
+            tree = source.tree(pending.pop())
+        except ObjectNotFound:
+            if partly:
+                continue
+            raise
+        for entry in entries(tree):
+            if entry.kind != FOLDER:
+                files.add(entry.digest)
+            elif entry.digest not in seen:
+                seen.add(entry.digest)
+                pending.append(entry.digest)
+    return files

@@ -132,9 +132,6 @@ def needed_blobs(repo: Repo, marks: Marks) -> NeededBlobs:
         digests = {digest.raw for digest in marks.digests}
         rooted = set()
         for root in roots:
-            if root.kind == "record":
-                # What a record keeps lies in packs.
-                continue
             files = files_of(cache, root)
             if files is None:
                 return None
