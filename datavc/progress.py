@@ -5,14 +5,26 @@ Core code reports to a :class:`Progress`; only the command line draws one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
 class Progress(Protocol):
     """Receives what an operation is doing. Every method returns at once and never raises."""
 
-    def begin(self, activity: str, *, total_bytes: int = 0, total_files: int = 0) -> None:
-        """A phase starts; totals of 0 mean unknown."""
+    def begin(
+        self,
+        activity: str,
+        *,
+        total_bytes: int = 0,
+        total_files: int = 0,
+        counted: str = "files",
+        retries: Callable[[], int] | None = None,
+    ) -> None:
+        """A phase starts; totals of 0 mean unknown. Files are ``counted``, or objects, or packs.
+
+        ``retries`` says how many requests were repeated so far.
+        """
 
     def advance(self, *, size: int = 0, files: int = 0) -> None:
         """``size`` more bytes and ``files`` more files of the phase are done."""
@@ -27,7 +39,15 @@ class Progress(Protocol):
 class SilentProgress:
     """The default: tells nobody."""
 
-    def begin(self, activity: str, *, total_bytes: int = 0, total_files: int = 0) -> None: ...
+    def begin(
+        self,
+        activity: str,
+        *,
+        total_bytes: int = 0,
+        total_files: int = 0,
+        counted: str = "files",
+        retries: Callable[[], int] | None = None,
+    ) -> None: ...
 
     def advance(self, *, size: int = 0, files: int = 0) -> None: ...
 

@@ -146,7 +146,7 @@ class Sender:
             if is_sound:
                 sent.append(pack)
                 self._take(pack)
-                self._progress.advance(size=pack.size)
+                self._progress.advance(size=pack.size, files=len(pack.footer.digests))
         if len(sent) < len(plan.packs):
             # What of a damaged pack is sound goes with the rest.
             plan = SendPlan(sent, plan.found, plan.blobs)
@@ -202,7 +202,7 @@ class Sender:
             streams[contents[pack]].add_stored(
                 digest, entry.stored, len(entry.raw), entry.form, location[4] >> 1
             )
-            self._progress.advance(size=len(stored))
+            self._progress.advance(size=len(stored), files=1)
 
     def _cut(
         self,
@@ -231,7 +231,7 @@ class Sender:
             raise ConflictError(
                 f"the blob {self._cache.blob_file(digest)} was changed while it was pushed", "datavc fsck"
             )
-        self._progress.advance(size=size)
+        self._progress.advance(size=size, files=1)
 
 
 class _OnceBackend(WrappingBackend):

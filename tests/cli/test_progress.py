@@ -80,6 +80,21 @@ def test_work_of_unknown_size_shows_what_is_done(terminal: Terminal):
 
 
 @pytest.mark.usefixtures("hasty")
+def test_requests_that_are_repeated_show_even_while_nothing_comes(terminal: Terminal):
+    retries = iter(range(5, 10_000))
+    progress = TerminalProgress(watched=True)
+    with redirect_stderr(terminal):
+        progress.begin(
+            "fetching", total_bytes=100, total_files=7, counted="objects", retries=lambda: next(retries)
+        )
+        wait_for_the_line()
+        progress.end()
+
+    assert "0 of 7 objects" in terminal.getvalue()
+    assert "1 repeated" in terminal.getvalue()
+
+
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("watched", "quiet"), [(False, False), (True, True)])
 def test_nothing_is_drawn_for_nobody_or_who_wants_quiet(terminal: Terminal, watched: bool, quiet: bool):
     with redirect_stderr(terminal):

@@ -230,7 +230,7 @@ class Gathering:
                 rows = {digest: row for digest, row in rows.items() if not row[4] & LIST}
             pieces = plan_pieces(rows, source.sizes, whole_below=0 if is_data else _WHOLE_BELOW)
             if is_data:
-                self._announce(pieces)
+                self._announce(pieces, source)
                 if not self._streams:
                     pending -= rows.keys()
                     continue
@@ -263,7 +263,7 @@ class Gathering:
     def _take(self, receipt: Receipt, source: Source, take: Take, pending: set[bytes]) -> None:
         piece = receipt.piece
         self.size += piece.length
-        self._progress.advance(size=piece.length)
+        self._progress.advance(size=piece.length, files=len(piece.rows))
         if receipt.pack is not None:
             self._reachable.add_pack(receipt.pack)
             came = {digest for digest, _ in piece.rows}
@@ -280,7 +280,7 @@ class Gathering:
             self._reachable.checkpoint()
             self._checkpointed = time.monotonic()
 
-    def _announce(self, pieces: list[Piece]) -> None:
+    def _announce(self, pieces: list[Piece], source: Source) -> None:
         """Say what will come, before it does. Raises OutOfSpace."""
         size = sum(piece.length for piece in pieces)
         if not self._streams:
@@ -296,7 +296,13 @@ class Gathering:
                 f"{human_size(size)} are to be fetched, and {self._cache.folder} has {human_size(free)} free",
                 "free some space, or fetch a part: datavc fetch DATASET/SUB",
             )
-        self._progress.begin("fetching", total_bytes=size)
+        self._progress.begin(
+            "fetching",
+            total_bytes=size,
+            total_files=sum(len(piece.rows) for piece in pieces),
+            counted="objects",
+            retries=lambda: source.store.retries,
+        )
 
     # Into the cache
 

@@ -204,10 +204,16 @@ class Pushing:
         """Those whose bytes are not what their names say; each is read once for all versions."""
         unread = sorted(packs - self._judged.keys())
         if unread:
-            self._progress.begin("reading packs", total_bytes=sum(sizes[pack] for pack in unread))
+            self._progress.begin(
+                "reading packs",
+                total_bytes=sum(sizes[pack] for pack in unread),
+                total_files=len(unread),
+                counted="packs",
+                retries=lambda: self._remote.retries,
+            )
             for pack, is_sound in map_ahead(self._judge, unread, self._executor, self._threads):
                 self._judged[pack] = is_sound
-                self._progress.advance(size=sizes[pack])
+                self._progress.advance(size=sizes[pack], files=1)
             self._progress.end()
         return {pack for pack in packs if not self._judged[pack]}
 
@@ -251,7 +257,13 @@ class Pushing:
         )
         # In a proved foundation each row stands for itself, so chunks of whole files are sent again.
         held = foundation.there.find if not foundation.is_proved else lambda chunk: None
-        self._progress.begin("pushing", total_bytes=plan.size)
+        self._progress.begin(
+            "pushing",
+            total_bytes=plan.size,
+            total_files=plan.objects,
+            counted="objects",
+            retries=lambda: self._remote.retries,
+        )
         with cache.scratch() as scratch:
             sender.send(plan, scratch, lambda chunk: held(chunk) is not None)
         self._progress.end()
