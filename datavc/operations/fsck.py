@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
+from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
+from datavc.operations.steps.health.reading import ReadNow, check_log, read_in_workers
 from datavc.operations.steps.runs.recordstore import parts_of
 from datavc.operations.steps.trees.soundness import ABSENT, Soundness
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
-from datavc.store.check import check_blob, check_index, check_pack
+from datavc.store.check import Checked, check_index
+from datavc.store.checklog import EVERYTHING, Rule
 from datavc.store.index import ObjectIndex
 
 
@@ -28,7 +32,7 @@ class Problem:
 
 @dataclass(slots=True)
 class FsckResult:
-    """What was read, and what was found wrong.
+    """What was read, and what was found wrong. ``packs``, ``objects`` and ``size`` are of what was ``read`` now.
 
     ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
     """
@@ -39,6 +43,7 @@ class FsckResult:
     size: int = 0
     versions: int = 0
     elsewhere: list[bytes] = field(default_factory=list)
+    read: ReadNow = field(default_factory=ReadNow)
 
     def add(
         self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
@@ -50,16 +55,17 @@ class FsckResult:
         self.problems.append(Problem(kind, thing, message, dataset, path))
 
 
-def fsck(repo: Repo, *, progress: Progress = SILENT) -> FsckResult:
+def fsck(repo: Repo, *, rule: Rule = EVERYTHING, jobs: int = 1, progress: Progress = SILENT) -> FsckResult:
     """Read every pack, pack index, root and blob of this clone's cache, and walk every version that roots or pointers name.
+
+    ``rule`` says which packs and blobs are read. What was read is remembered: an interrupted check goes on where it was.
 
     Raises:
         StorageError: the cache cannot be listed, so nothing can be said.
     """
     check = _Check(repo, progress)
-    check.packs()
+    check.files(rule, jobs)
     check.indexes()
-    check.blobs()
     check.versions()
     return check.result
 
@@ -73,29 +79,39 @@ class _Check:
         self._bad: dict[bytes, str] = {}
         self._bad_packs: set[bytes] = set()
 
-    def packs(self) -> None:
-        """Every byte of every pack: its name, its footer, each entry."""
+    def files(self, rule: Rule, jobs: int) -> None:
+        """Every byte of packs and whole blobs: their names, the packs' footers, each entry."""
         backend = self._cache.backend
-        stored = sorted(backend.list(layout.PACKS))
-        self._progress.begin(
-            "checking packs", total_bytes=sum(file.size for file in stored), total_files=len(stored)
-        )
-        for file in stored:
-            checked = check_pack(backend, file.name)
-            self.result.packs += 1
-            self.result.size += file.size
-            self.result.objects += checked.entries
-            if checked.message:
-                self.result.add("pack", file.name, checked.message)
-                if checked.name is not None and not checked.entries:
-                    # Not even its footer can be read, so nothing in it can.
-                    self._bad_packs.add(checked.name)
-            for digest in checked.damaged:
-                text = str(Digest(checked.algorithm, digest)) if checked.algorithm else digest.hex()
-                self._bad[digest] = file.name
-                self.result.add("object", text, f"is damaged in {file.name}")
-            self._progress.advance(size=file.size, files=1)
-        self._progress.end()
+        stored = [*backend.list(layout.PACKS), *backend.list(layout.BLOBS)]
+        log = check_log(self._repo, backend)
+        chosen = log.choose(stored, rule)
+        result = self.result
+        result.read = ReadNow.of(chosen)
+        result.packs = sum(file.name.startswith(layout.PACKS) for file in chosen.now)
+        result.size = result.read.size
+        if chosen.since is not None:
+            self._progress.note(f"going on with the check that began at {result.read.since}")
+        found = []
+        for checked in read_in_workers(backend, chosen.now, log, jobs=jobs, progress=self._progress):
+            result.objects += checked.entries
+            if checked.message and not checked.is_gone:
+                found.append(checked)
+        log.finish(stored)
+        for checked in sorted(found):
+            self._damaged(checked)
+
+    def _damaged(self, checked: Checked) -> None:
+        name = checked.file.name
+        kind = "blob" if name.startswith(layout.BLOBS) else "pack"
+        self.result.add(kind, name, checked.message)
+        if kind == "pack" and not checked.entries:
+            # Not even its footer can be read, so nothing in it can.
+            with contextlib.suppress(MalformedError):
+                self._bad_packs.add(layout.sealed_raw(name.rpartition("/")[2]))
+        for digest in checked.damaged:
+            self._bad[digest] = name
+            if kind == "pack":
+                self.result.add("object", str(Digest(checked.algorithm, digest)), f"is damaged in {name}")
 
     def indexes(self) -> None:
         """Every pack index: its name, its rows, and that the packs that it names are there."""
@@ -110,25 +126,6 @@ class _Check:
                 self.result.add(
                     "pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says"
                 )
-
-    def blobs(self) -> None:
-        """Every whole blob."""
-        stored = sorted(self._cache.backend.list(layout.BLOBS))
-        self._progress.begin(
-            "checking blobs", total_bytes=sum(file.size for file in stored), total_files=len(stored)
-        )
-        for file in stored:
-            digest = check_blob(self._cache.backend, file.name, file.size, self._read)
-            self._progress.advance(files=1)
-            self.result.objects += 1
-            self.result.size += file.size
-            if digest is not None:
-                self._bad[digest] = file.name
-                self.result.add("blob", file.name, "is not what its name says")
-        self._progress.end()
-
-    def _read(self, size: int) -> None:
-        self._progress.advance(size=size)
 
     def versions(self) -> None:
         """Every version that a root of this repo or a pointer in the workspace names: is all of it here, and sound?"""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from datavc.backends.base import Backend
-from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
+from datavc.backends.base import Backend, StoredFile
+from datavc.errors import DatavcError, IntegrityError, MalformedError
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.operations.fsck import FsckResult
+from datavc.operations.steps.health.reading import ReadNow, check_log, noted
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.operations.steps.trees.soundness import Soundness
@@ -20,7 +20,8 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.cache import Cache
-from datavc.store.check import CheckedPack, check_pack
+from datavc.store.check import Checked, check_file
+from datavc.store.checklog import EVERYTHING, Rule
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
 from datavc.store.reader import ObjectReader
@@ -29,12 +30,13 @@ from datavc.store.roots import list_roots
 
 
 def fsck_remote(
-    repo: Repo, remote: str, *, full: bool = False, sample: float = 0.0, progress: Progress = SILENT
+    repo: Repo, remote: str, *, full: bool = False, rule: Rule = EVERYTHING, progress: Progress = SILENT
 ) -> FsckResult:
     """Compare what the remote lists with what its pack indexes and this repo's roots name.
 
-    ``full`` reads and hashes every pack, and walks every version down to its files; ``sample``, between 0 and 1, reads that
-    share of the packs, chosen anew each time. What is wrong with a version is told by path where its trees can be read.
+    ``full`` reads and hashes the packs that ``rule`` chooses, all by default, and walks every version to its files. What
+    was read is remembered: an interrupted check goes on where it was. What is wrong with a version is told by path where its
+    trees can be read.
 
     Raises:
         UsageError: there is no such remote. StorageError: it cannot be listed, so nothing can be said.
@@ -46,7 +48,8 @@ def fsck_remote(
         check = _RemoteCheck(repo, store, executor, threads, progress)
         check.listings()
         check.indexes()
-        check.packs(1.0 if full else sample)
+        if full:
+            check.packs(rule)
         check.versions(walk_all=full)
     return check.result
 
@@ -92,6 +95,7 @@ class _RemoteCheck:
         self._threads = threads
         self._progress = progress
         self._packs: dict[bytes, int] = {}
+        self._files: dict[bytes, StoredFile] = {}
         self._indexes: dict[str, dict[bytes, int]] = {}
         self._bad: dict[bytes, str] = {}
         self._bad_packs: set[bytes] = set()
@@ -101,7 +105,8 @@ class _RemoteCheck:
         """What packs there are; their lengths cost no request of their own."""
         for file in self._store.backend.list(layout.PACKS):
             try:
-                self._packs[layout.sealed_raw(file.name.rpartition("/")[2])] = file.size
+                pack = layout.sealed_raw(file.name.rpartition("/")[2])
+                self._packs[pack], self._files[pack] = file.size, file
             except MalformedError as error:
                 self.result.add("pack", file.name, error.message)
         self.result.packs = len(self._packs)
@@ -127,38 +132,46 @@ class _RemoteCheck:
                 )
                 self.result.add("pack", layout.pack_path(pack), wrong)
 
-    def packs(self, share: float) -> None:
-        """Read that share of the packs."""
-        there = sorted(self._packs.keys() - self._bad_packs)
-        # What is chosen must not be foreseen; it need not be unpredictable.
-        chosen = sorted(random.sample(there, min(len(there), round(len(there) * share + 0.499))))
-        if not chosen:
-            return
-        size = sum(self._packs[pack] for pack in chosen)
-        self._progress.note(f"{count(len(chosen), 'pack')}, {human_size(size)}, are read in as many requests")
-        self._progress.begin("reading packs", total_bytes=size, total_files=len(chosen))
-        for pack, checked in map_ahead(self._read, chosen, self._executor, self._threads):
-            path = layout.pack_path(pack)
-            self.result.objects += checked.entries
-            self._progress.advance(size=self._packs[pack], files=1)
-            if not checked.message:
-                continue
-            self.result.add("pack", path, checked.message)
-            if not checked.entries:
-                self._bad_packs.add(pack)
-            for digest in checked.damaged:
-                self._bad[digest] = path
-                self.result.add("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")
+    def packs(self, rule: Rule) -> None:
+        """Read those packs that the rule chooses."""
+        backend, result = self._store.backend, self.result
+        log = check_log(self._repo, backend)
+        there = [file for pack, file in self._files.items() if pack not in self._bad_packs]
+        chosen = log.choose(there, rule)
+        result.read = ReadNow.of(chosen)
+        size = result.read.size
+        if chosen.since is not None:
+            self._progress.note(f"going on with the check that began at {result.read.since}")
+        self._progress.note(
+            f"{count(len(chosen.now), 'pack')}, {human_size(size)}, are read in as many requests"
+        )
+        self._progress.begin("reading packs", total_bytes=size, total_files=len(chosen.now))
+        try:
+            answers = map_ahead(self._read, chosen.now, self._executor, self._threads)
+            for checked in noted(answers, log, self._progress.advance):
+                self._judge(checked)
+        finally:
+            log.flush()
+        log.finish(there)
         self._progress.end()
 
-    def _read(self, pack: bytes) -> tuple[bytes, CheckedPack]:
+    def _judge(self, checked: Checked) -> None:
+        path = checked.file.name
+        self.result.objects += checked.entries
+        if not checked.message:
+            return
+        self.result.add("pack", path, checked.message)
+        if not checked.entries:
+            self._bad_packs.add(layout.sealed_raw(path.rpartition("/")[2]))
+        for digest in checked.damaged:
+            self._bad[digest] = path
+            self.result.add("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")
+
+    def _read(self, file: StoredFile) -> Checked:
         """Wrong bytes are read once more: it may have been the line."""
-        path = layout.pack_path(pack)
-        try:
-            checked = check_pack(self._store.backend, path)
-            return pack, check_pack(self._store.backend, path) if checked.message else checked
-        except StoredFileNotFound:
-            return pack, CheckedPack(pack, message="is missing")
+        backend = self._store.backend
+        checked = check_file(backend, file)
+        return check_file(backend, file) if checked.message and not checked.is_gone else checked
 
     def versions(self, *, walk_all: bool) -> None:
         """Every version of which this repo has a root there."""

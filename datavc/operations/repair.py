@@ -23,6 +23,7 @@ from datavc.operations.steps.transfers.sources import Remotes, Sources
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
+from datavc.store.checklog import ANEW
 from datavc.store.mending import Mender
 
 
@@ -50,7 +51,7 @@ def repair(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> RepairR
     Raises:
         StorageError: the cache cannot be read or written. Locked: another command is at work.
     """
-    before = fsck(repo, progress=progress)
+    before = fsck(repo, rule=ANEW, jobs=jobs, progress=progress)
     if not before.problems:
         return RepairResult(before, before)
     # A root that was valid says what must be here; once its indexes are replaced it proves nothing.
@@ -62,7 +63,7 @@ def repair(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> RepairR
     versions = _fetch(repo, [version for version in promised if _is_short(repo, version)], progress)
     with repo.lock("fsck --repair"):
         mender.finish()
-    return RepairResult(before, fsck(repo, progress=progress), versions)
+    return RepairResult(before, fsck(repo, rule=ANEW, jobs=jobs, progress=progress), versions)
 
 
 def _promised(repo: Repo) -> list[Version]:

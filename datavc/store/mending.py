@@ -13,7 +13,7 @@ from pathlib import Path
 
 import xxhash
 
-from datavc.errors import DatavcError, MalformedError, StoredFileNotFound
+from datavc.errors import DatavcError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import (
     DATA,
@@ -158,11 +158,13 @@ class Mender:
         for pack in sorted(packs - self._sound):
             path = layout.pack_path(pack)
             try:
-                checked = check_pack(self._backend, path)
+                checked = check_pack(self._backend, path, in_pieces=True)
                 # A pack that is as it was written, in a format that this version does not know, is not damaged.
                 message = checked.message if checked.damaged or not checked.intact else ""
             except StoredFileNotFound:
                 message = "is missing"
+            except StorageError as error:
+                message = f"cannot be read ({error.message})"
             if message:
                 self._warn(
                     f"warning: {path} {message}: what is sound in it is kept, the rest stored anew if it can be"

@@ -6,7 +6,7 @@ import json
 import os
 
 from datavc.backends.base import Backend
-from datavc.errors import MalformedError, StoredFileNotFound, UnsupportedFormat
+from datavc.errors import DatavcError, MalformedError, StoredFileNotFound, UnsupportedFormat
 from datavc.store import layout
 
 STORE_FORMAT = 0
@@ -33,3 +33,11 @@ def check_note(backend: Backend, *, create: bool) -> None:
             f"{backend.describe()} has store format {found!r}; this datavc reads {STORE_FORMAT}",
             "pip install -U datavc",
         )
+
+
+def store_id(backend: Backend) -> str:
+    """The id in the note, that tells one store from another at the same place; empty where none can be read."""
+    try:
+        return str(json.loads(backend.read(layout.STORE_NOTE))["id"])
+    except (DatavcError, ValueError, KeyError, TypeError, RecursionError):
+        return ""

@@ -91,6 +91,16 @@ def test_damaged_and_lost_indexes_and_roots_are_named(project: Project, remote: 
     assert ("root", None, None) in problems(project)
 
 
-@pytest.mark.parametrize("words", [("--full",), ("--sample", "5%"), ("-r", "origin", "--sample", "x")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--full",),
+        ("-r", "origin", "--sample", "x"),
+        ("--sample", "101%"),
+        ("--sample", "5%", "--older-than", "3"),
+        ("--older-than", "x"),
+        ("--repair", "--sample", "5%"),
+    ],
+)
 def test_what_makes_no_sense_is_refused(project: Project, remote: Path, words: tuple[str, ...]):
     project.run("fsck", *words, code=2)

@@ -15,7 +15,9 @@ from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
     from datavc.operations.fsck import FsckResult
+    from datavc.operations.steps.health.reading import ReadNow
     from datavc.repo import Repo
+    from datavc.store.checklog import Rule
 
 _CORRUPT = 12
 
@@ -27,7 +29,18 @@ Remote = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="Of a remote, read every byte")]
 Sample = Annotated[
     str | None,
-    typer.Option("--sample", metavar="PERCENT", show_default=False, help="Of a remote, read so many packs"),
+    typer.Option(
+        "--sample", metavar="PERCENT", show_default=False, help="Read so much, the longest unread first"
+    ),
+]
+OlderThan = Annotated[
+    str | None,
+    typer.Option(
+        "--older-than",
+        metavar="DAYS",
+        show_default=False,
+        help="Read what was not read for so long; 0 reads all",
+    ),
 ]
 Repair = Annotated[
     bool, typer.Option("--repair", help="Put aside what is damaged, and get it from elsewhere")
@@ -38,6 +51,7 @@ def fsck(
     remote: Remote = None,
     full: Full = False,
     sample: Sample = None,
+    older_than: OlderThan = None,
     repair: Repair = False,
     json: Json = False,
 ) -> int | None:
@@ -45,7 +59,11 @@ def fsck(
 
     Reads and hashes every pack, index, root and blob, then walks every version that this repository's roots and pointers
     name. What is damaged or missing is named with the datasets and paths that it affects. Of a remote, listings and pack
-    indexes are compared with the roots; --full reads all of it, --sample some packs, others each time.
+    indexes are compared with the roots; --full reads all of it.
+
+    What was read is remembered: a check that was interrupted goes on where it was when it is run again within a week, unless
+    --older-than 0 begins anew. --sample 5% reads that share of the bytes, what was not read for the longest time first, so
+    that a nightly run comes round in twenty nights; --older-than 30 reads what was not read for 30 days.
 
     --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace and from
     remotes. Nothing is deleted. Without it nothing is changed.
@@ -54,32 +72,23 @@ def fsck(
       datavc fsck
       datavc fsck --repair
       datavc fsck -r origin
+      datavc fsck --sample 5%
       datavc fsck -r origin --sample 5%
       datavc fsck -r origin --full
       datavc fsck --json
 
     Exit codes: 0 all is well, 12 something is damaged or missing, 10 no repository.
     """
-    from datavc.operations.fsck import fsck as check
     from datavc.repo import Repo
 
-    session = current()
-    repo = Repo.find(session.folder)
-    if remote is None:
-        if full or sample is not None:
-            raise UsageError("the cache is always read wholly", "datavc fsck, or datavc fsck -r NAME --full")
-        if repair:
-            return _repair(repo, json=json)
-        result = check(repo, progress=session.progress)
-    elif repair:
-        raise UsageError(
-            "a remote is repaired from a clone that has the data",
-            f"datavc push --check --read -r {remote} --all-branches --all-tags",
-        )
-    else:
-        from datavc.operations.fsck_remote import fsck_remote
-
-        result = fsck_remote(repo, remote, full=full, sample=_share(sample), progress=session.progress)
+    repo = Repo.find(current().folder)
+    rule = _rule(sample, older_than)
+    if repair:
+        _refuse_beside_repair(remote, rule)
+        return _repair(repo, json=json)
+    if full and remote is None:
+        raise UsageError("--full is for a remote; the cache is always read", "datavc fsck --older-than 0")
+    result = _check(repo, remote, rule, full=full)
     if json:
         print_json(result)
     else:
@@ -87,6 +96,30 @@ def fsck(
         if result.problems and remote is None:
             next_command("datavc fsck --repair")
     return _CORRUPT if result.problems else None
+
+
+def _refuse_beside_repair(remote: str | None, rule: Rule | None) -> None:
+    if rule is not None:
+        raise UsageError("a repair reads everything", "datavc fsck --repair")
+    if remote is not None:
+        raise UsageError(
+            "a remote is repaired from a clone that has the data",
+            f"datavc push --check --read -r {remote} --all-branches --all-tags",
+        )
+
+
+def _check(repo: Repo, remote: str | None, rule: Rule | None, *, full: bool) -> FsckResult:
+    from datavc.store.checklog import EVERYTHING
+
+    session = current()
+    if remote is None:
+        from datavc.operations.fsck import fsck as check
+
+        return check(repo, rule=rule or EVERYTHING, jobs=session.workers, progress=session.progress)
+    from datavc.operations.fsck_remote import fsck_remote
+
+    full = full or rule is not None
+    return fsck_remote(repo, remote, full=full, rule=rule or EVERYTHING, progress=session.progress)
 
 
 def _repair(repo: Repo, *, json: bool) -> int | None:
@@ -114,11 +147,13 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         where = f" (dataset {show_path(problem.dataset)})" if problem.dataset is not None else ""
         print(f"{problem.kind} {problem.object}: {problem.message}{where}")
     how = f"{count(result.objects, 'object')}, " if result.objects else ""
+    is_listed = result.packs and not result.read.files
     talk(
         f"{count(result.packs, 'pack')}, {how}{human_size(result.size)} and "
-        f"{count(result.versions, 'version')} checked{'' if how or not result.packs else ' by listing alone'}: "
+        f"{count(result.versions, 'version')} checked{' by listing alone' if is_listed else ''}: "
         + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
     )
+    _print_before(result.read)
     if result.elsewhere:
         names = ", ".join(show_path(path) for path in result.elsewhere)
         talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
@@ -127,10 +162,41 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
 
 
-def _share(text: str | None) -> float:
-    """``5%`` as 0.05."""
-    if text is None:
-        return 0.0
+def _print_before(read: ReadNow) -> None:
+    if not read.before and not read.never:
+        return
+    said = [f"{count(read.files, 'file')} read now"]
+    if read.before:
+        when = f"at {read.first}" if read.first == read.last else f"between {read.first} and {read.last}"
+        said.append(f"{read.before:,} before, {when}")
+    if read.never:
+        said.append(f"{read.never:,} never yet")
+    talk("; ".join(said))
+
+
+def _rule(sample: str | None, older_than: str | None) -> Rule | None:
+    """What was asked to be read, where that is not all. Raises UsageError."""
+    if sample is not None and older_than is not None:
+        raise UsageError("--sample and --older-than cannot both be")
+    if sample is None and older_than is None:
+        return None
+    from datavc.store.checklog import Rule
+
+    if sample is not None:
+        return Rule(share=_share(sample))
+    return Rule(older_than=_seconds(older_than or ""))
+
+
+def _seconds(text: str) -> float:
+    """``30``, ``30d`` or ``12h`` in seconds. Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,6})([dh]?)", text)
+    if found is None:
+        raise UsageError(f"--older-than takes days such as 30, or hours such as 12h, not {text!r}")
+    return int(found[1]) * (3600.0 if found[2] == "h" else 86_400.0)
+
+
+def _share(text: str) -> float:
+    """``5%`` as 0.05. Raises UsageError."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)%?", text)
     if found is None or not 0 < float(found[1]) <= 100:
         raise UsageError(f"--sample takes a share such as 5%, not {text!r}")
