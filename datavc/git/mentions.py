@@ -1,7 +1,8 @@
 """Every pointer that git still holds, wherever that is, as bytes: for whoever must not delete what one of them names.
 
-What is gathered is rather too much than too little: all refs, HEADs and reflogs of all worktrees, the stash, each
-worktree's index with what a merge left there, and the commits that an operation under way will come back to.
+What is gathered is rather too much than too little: all refs (of trees and of pointers too), HEADs and reflogs of all
+worktrees, the stash, each worktree's index with what a merge left there, settled or not, and whatever the notes of a merge,
+rebase, bisection or sequence of picks name.
 """
 
 from __future__ import annotations
@@ -15,19 +16,26 @@ from datavc.git.program import Git
 
 _SUFFIX = b".datavc"
 _FILES = (b"100644", b"100755")
-_ID = re.compile(rb"^(?:[0-9a-f]{40}|[0-9a-f]{64})\b", re.MULTILINE)
-# Relative to a worktree's git folder: names of commits that no ref need lead to.
+_WORD = re.compile(rb"\b[0-9a-f]{7,64}\b")
+# Relative to a worktree's git folder: files that name what no ref need lead to, in full or as it was typed.
 _UNDER_WAY = (
     "*_HEAD",
     "MERGE_AUTOSTASH",
-    "rebase-merge/orig-head",
-    "rebase-merge/onto",
-    "rebase-merge/autostash",
-    "rebase-merge/stopped-sha",
-    "rebase-apply/orig-head",
-    "rebase-apply/onto",
-    "rebase-apply/autostash",
+    "AUTO_MERGE",
+    "BISECT_*",
+    "rebase-merge/*",
+    "rebase-apply/*",
+    "sequencer/*",
 )
+# With reftable these are no files, and only git can read them.
+_PSEUDO_REFS = (
+    "HEAD ORIG_HEAD CHERRY_PICK_HEAD REVERT_HEAD REBASE_HEAD BISECT_HEAD BISECT_EXPECTED_REV AUTO_MERGE"
+)
+# Refs that each worktree has for itself: git log --all sees those of the main one alone.
+_OWN_REFS = ("refs/bisect", "refs/worktree", "refs/rewritten")
+_LONGEST_NOTE = 16 << 20
+# What is longer is no pointer.
+_LONGEST_BLOB = 64 << 10
 # These name another repository than the one that is asked for.
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE")
 
@@ -40,9 +48,15 @@ def every_pointer(common: Path) -> list[bytes]:
     """
     git = Git(common, without=_ELSEWHERE)
     folders = [common, *sorted(path for path in (common / "worktrees").glob("*") if path.is_dir())]
-    blobs = _logged(git, _commits_under_way(git, folders))
+    named = _Named()
     for folder in folders:
-        blobs |= _indexed(git, folder)
+        named.look_up(git, folder, _words_under_way(folder) + _refs(git, folder, is_main=folder == common))
+    blobs = named.blobs | _logged(git, sorted(named.commits))
+    for tree in named.trees:
+        blobs |= _listed(git.run(f"--git-dir={common}", "ls-tree", "-r", "-z", tree), place=2)
+    for folder in folders:
+        for kind in ("--stage", "--resolve-undo"):
+            blobs |= _listed(git.run(f"--git-dir={folder}", "ls-files", kind, "-z"), place=1)
     contents = read_blobs(git, sorted(blobs))
     lost = blobs - contents.keys()
     if lost:
@@ -50,14 +64,59 @@ def every_pointer(common: Path) -> list[bytes]:
     return list(contents.values())
 
 
-def is_shallow_at(common: Path) -> bool:
-    """Whether the repository lacks a part of its history."""
-    return (common / "shallow").exists()
+def has_all_history(common: Path) -> bool:
+    """Whether the repository has all of its history: it is not shallow, and no graft hides a part of it."""
+    return not (common / "shallow").exists() and not (common / "info/grafts").exists()
+
+
+class _Named:
+    """Objects that something names: commits, and trees and blobs that no commit need lead to."""
+
+    def __init__(self) -> None:
+        self.commits: set[str] = set()
+        self.trees: set[str] = set()
+        self.blobs: set[str] = set()
+
+    def look_up(self, git: Git, folder: Path, words: list[str]) -> None:
+        """Take what of these words is an object, as the worktree with the git folder ``folder`` understands them."""
+        asked = "".join(f"{word}^{{}}\n" for word in dict.fromkeys([*_PSEUDO_REFS.split(), *words]))
+        answer = git.run(f"--git-dir={folder}", "cat-file", "--batch-check", input=asked.encode())
+        for row in answer.decode("utf-8", "replace").splitlines():
+            name, _, about = row.partition(" ")
+            kind, _, size = about.partition(" ")
+            if kind == "commit":
+                self.commits.add(name)
+            elif kind == "tree":
+                self.trees.add(name)
+            elif kind == "blob" and size.isdigit() and int(size) <= _LONGEST_BLOB:
+                self.blobs.add(name)
+
+
+def _refs(git: Git, folder: Path, *, is_main: bool) -> list[str]:
+    """What the refs name that ``git log --all`` passes over: other worktrees' own, and those that name no commit."""
+    words = () if is_main else _OWN_REFS
+    listed = git.run(
+        f"--git-dir={folder}", "for-each-ref", "--format=%(objecttype) %(objectname)", *words
+    ).decode("ascii")
+    rows = [row.split(" ") for row in listed.splitlines()]
+    return [name for kind, name in rows if not is_main or kind != "commit"]
+
+
+def _words_under_way(folder: Path) -> list[str]:
+    """Whatever may be the name of an object in the notes of a merge, rebase, bisection and so on."""
+    words: set[bytes] = set()
+    for pattern in _UNDER_WAY:
+        for file in folder.glob(pattern):
+            if file.is_file() and file.stat().st_size <= _LONGEST_NOTE:
+                words.update(_WORD.findall(file.read_bytes()))
+    return sorted(word.decode("ascii") for word in words)
 
 
 def _logged(git: Git, commits: list[str]) -> set[str]:
     """Pointers of all commits: with full history and each parent of a merge, none that was ever there is left out."""
     listed = git.run(
+        # What a replacement hides is there again when that is deleted.
+        "--no-replace-objects",
         f"--git-dir={git.toplevel}",
         "-c",
         "log.follow=false",
@@ -87,26 +146,12 @@ def _logged(git: Git, commits: list[str]) -> set[str]:
     return found
 
 
-def _indexed(git: Git, folder: Path) -> set[str]:
-    """Pointers in the index of one worktree, those of both sides of a merge too."""
-    listed = git.run(f"--git-dir={folder}", "ls-files", "--stage", "-z")
+def _listed(listed: bytes, *, place: int) -> set[str]:
+    """Pointers among the rows of a tree or an index, whose blob is the word at that ``place``."""
     found = set()
     for row in listed.split(b"\0")[:-1]:
         about, _, path = row.partition(b"\t")
-        mode, blob, _ = about.split(b" ")
-        if mode in _FILES and path.endswith(_SUFFIX):
-            found.add(blob.decode("ascii"))
+        words = about.split(b" ")
+        if words[0] in _FILES and path.endswith(_SUFFIX):
+            found.add(words[place].decode("ascii"))
     return found
-
-
-def _commits_under_way(git: Git, folders: list[Path]) -> list[str]:
-    names = set()
-    for folder in folders:
-        for pattern in _UNDER_WAY:
-            for file in folder.glob(pattern):
-                names |= {found.decode("ascii") for found in _ID.findall(file.read_bytes())}
-    if not names:
-        return []
-    listed = "".join(f"{name}\n" for name in sorted(names)).encode()
-    answer = git.run(f"--git-dir={git.toplevel}", "cat-file", "--batch-check", input=listed).decode("ascii")
-    return [row.split(" ")[0] for row in answer.splitlines() if row.endswith(tuple("0123456789"))]

@@ -203,4 +203,6 @@ def _safe_directory_command(errors: bytes, toplevel: Path) -> str:
 
 def _command_name(arguments: tuple[str | bytes, ...]) -> str:
     words = [os.fsdecode(word) for word in arguments]
-    return next((word for word in words if not word.startswith("-")), "")
+    settings = {number + 1 for number, word in enumerate(words) if word == "-c"}
+    named = (word for number, word in enumerate(words) if number not in settings)
+    return next((word for word in named if not word.startswith("-")), "")

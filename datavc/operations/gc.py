@@ -163,7 +163,7 @@ class _Gc:
 
     def _marks(self) -> Marks:
         marks = mark(self._repo, shared=not self._is_remote)
-        if self._is_remote and marks.is_shallow:
+        if self._is_remote and marks.unknown:
             raise ConflictError(
                 "this clone has only a part of git's history, so it cannot know what is still needed",
                 "git fetch --unshallow",

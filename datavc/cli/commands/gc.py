@@ -114,7 +114,7 @@ def _print_plan(plan: GcResult, would: str) -> None:
     _print_versions(plan.removed, f"{would}removed: nothing needs")
     if plan.unknown:
         why = (
-            f"these clones cannot be read: {', '.join(plan.clones)}"
+            f"what these clones need cannot be known: {', '.join(plan.clones)}"
             if plan.clones
             else "other clones stored them (--older-than DAYS removes them)"
         )

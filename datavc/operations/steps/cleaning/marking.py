@@ -19,7 +19,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
-from datavc.git.mentions import every_pointer, is_shallow_at
+from datavc.git.mentions import every_pointer, has_all_history
 from datavc.git.program import Git
 from datavc.operations.steps.cleaning.alone import was_here
 from datavc.operations.steps.cleaning.evicting import files_of
@@ -29,6 +29,7 @@ from datavc.store import layout
 from datavc.store.garbage import NeededBlobs
 
 _DIGEST = re.compile(rb"\b(?:xxh128:[0-9a-f]{32}|(?:blake3|sha256):[0-9a-f]{64})\b")
+_PARTLY = "(it has only a part of git's history: git fetch --unshallow)"
 # They would lead a question about another clone to this one.
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE")
 
@@ -39,7 +40,6 @@ class Marks:
 
     digests: set[Digest] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)
-    is_shallow: bool = False
 
 
 def mark(repo: Repo, *, shared: bool) -> Marks:
@@ -48,10 +48,11 @@ def mark(repo: Repo, *, shared: bool) -> Marks:
     Raises:
         DatavcError: what this clone needs cannot be known.
     """
-    marks = Marks(is_shallow=repo.git is not None and is_shallow_at(repo.shared.parent))
-    marks.digests = _needed_by(repo.shared)
-    for dataset in repo.datasets():
-        marks.digests.add(dataset.digest)
+    marks = Marks(_needed_by(repo.shared))
+    if not _knows_history(repo.shared):
+        marks.unknown.append(f"this one {_PARTLY}")
+    # Git does not say where all work trees are: one that was made with --separate-git-dir.
+    marks.digests |= _named_in(_pointer_texts(repo.root, repo.git))
     if shared:
         for file in list(repo.cache.backend.list(layout.CLONES)):
             _mark_clone(repo, file.name, marks)
@@ -76,6 +77,8 @@ def _mark_clone(repo: Repo, name: str, marks: Marks) -> None:
         return
     try:
         marks.digests |= _needed_by(place)
+        if not _knows_history(place):
+            marks.unknown.append(f"{shown} {_PARTLY}")
     except (DatavcError, OSError) as error:
         marks.unknown.append(f"{shown} ({error})")
 
@@ -95,7 +98,15 @@ def _needed_by(shared: Path) -> set[Digest]:
                 texts += _private_texts(private)
         for top in _worktree_tops(common):
             texts += _pointer_texts(top, Git(top, without=_ELSEWHERE))
+    return _named_in(texts)
+
+
+def _named_in(texts: Iterable[bytes]) -> set[Digest]:
     return {Digest.parse(found.decode("ascii")) for text in texts for found in _DIGEST.findall(text)}
+
+
+def _knows_history(shared: Path) -> bool:
+    return shared.name == PRIVATE_NAME or has_all_history(shared.parent)
 
 
 def _private_texts(private: Path) -> list[bytes]:
@@ -107,6 +118,11 @@ def _private_texts(private: Path) -> list[bytes]:
 def _worktree_tops(common: Path) -> list[Path]:
     """The top folders of the work trees that are there; of one that is away, its index and its states speak."""
     tops = [common.parent] if common.name == ".git" else []
+    # A submodule's: its git folder lies in that of the repository around it.
+    git = Git(common, without=_ELSEWHERE)
+    named = git.run(f"--git-dir={common}", "config", "--path", "core.worktree", accept=(0, 1))
+    if named:
+        tops.append(Path(os.path.normpath(common / os.fsdecode(named.removesuffix(b"\n")))))
     for file in (common / "worktrees").glob("*/gitdir"):
         tops.append(Path(os.fsdecode(file.read_bytes().rstrip(b"\n"))).parent)
     return [top for top in tops if (top / ".git").exists()]
