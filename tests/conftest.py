@@ -22,6 +22,17 @@ for _sent in (signal.SIGINT, signal.SIGHUP):
         signal.signal(_sent, lambda *_: None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="where tests that draw lots of their own begin; they print it")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int | None:
+    """What ``--seed`` says."""
+    given: int | None = request.config.getoption("--seed")
+    return given
+
+
 @pytest.fixture(scope="session", autouse=True)
 def servers_end() -> Iterator[None]:
     """What tests left running for the next ones is ended with the last."""

@@ -139,7 +139,10 @@ def let_go() -> None:
 def _expect(result: Result, code: int | None, command: list[str | bytes]) -> None:
     if code is not None and result.code != code:
         words = " ".join(os.fsdecode(word) for word in command)
-        pytest.fail(f"`{words}` ended with {result.code} instead of {code}\n{result.out}\n{result.err}")
+        said = (result.err.strip() or result.out.strip() or "it said nothing").splitlines()
+        # The first line is all that a summary of many tests shows.
+        first = f"`{words}` ended with {result.code} instead of {code}: {said[0]}"
+        pytest.fail("\n".join((first, result.out, result.err)))
 
 
 def _walk(path: bytes, name: bytes) -> Iterator[tuple[bytes, Found]]:

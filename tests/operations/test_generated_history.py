@@ -135,10 +135,12 @@ def play(project: Project, *, commits: int, datasets: int, seed: int) -> dict[st
     [(120, 6), pytest.param(2000, 30, marks=pytest.mark.slow)],
     ids=["short", "long"],
 )
-def test_every_tenth_revision_comes_back_byte_for_byte(project: Project, commits: int, datasets: int):
+def test_every_tenth_revision_comes_back_byte_for_byte(
+    project: Project, commits: int, datasets: int, seed: int | None
+):
     if commits > 1000:
         faulthandler.cancel_dump_traceback_later()  # it takes longer than any other test may
-    kept = play(project, commits=commits, datasets=datasets, seed=4)
+    kept = play(project, commits=commits, datasets=datasets, seed=4 if seed is None else seed)
     order = list(kept)
     random.Random(1).shuffle(order)
 
