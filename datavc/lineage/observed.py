@@ -70,11 +70,17 @@ class Observed:
 
 def hook_environment(environment: Mapping[str, str], log: Path, seed: int | None) -> dict[str, str]:
     """``environment`` for a command that is to be observed, and seeded where there is a ``seed``."""
-    found = dict(environment)
+    found = seed_environment(environment, seed)
     before = found.get("PYTHONPATH")
     found["PYTHONPATH"] = f"{HOOK}{os.pathsep}{before}" if before else str(HOOK)
     found[_LOG] = str(log)
     found.setdefault("PYTHONUNBUFFERED", "1")
+    return found
+
+
+def seed_environment(environment: Mapping[str, str], seed: int | None) -> dict[str, str]:
+    """``environment`` for a command whose hashes, and what asks for ``DATAVC_SEED``, are to be seeded."""
+    found = dict(environment)
     if seed is not None:
         found["PYTHONHASHSEED"] = str(seed % 2**32)
         found["DATAVC_SEED"] = str(seed)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 from datavc.errors import NotFoundError, UsageError
 from datavc.formats.digest import Digest
 
 _LONGEST = 64 << 10
+_DEEPEST = 12  # a record has 16 levels
+_DIGITS = 20  # of the longest number of 64 bits, with its sign
+_AS_TEXT = (PurePath, datetime.date, datetime.time)
 
 
 def read_params(spec: str, folder: Path, algorithm: str) -> dict[str, Any]:
@@ -37,8 +42,52 @@ def read_params(spec: str, folder: Path, algorithm: str) -> dict[str, Any]:
         "path": name,
         "key": key or None,
         "digest": str(Digest.of(algorithm, content)),
-        "values": json.loads(json.dumps(values, default=str, allow_nan=True), parse_constant=str),
+        "values": _as_json(values),
     }
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that a program gave, as JSON has them: of what is no number, text, list or table, the type's name.
+
+    What is longer than 64 KiB, nested too deeply or odd otherwise is named, and left out: a run is not to fail for it.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            kept = _as_json(value)
+            length = len(json.dumps(kept))
+        except (ValueError, TypeError, RecursionError):
+            kept, length = _type_name(value), 0
+        if length > _LONGEST or _depth(kept) > _DEEPEST:
+            kept = f"{_type_name(value)} of {length:,} bytes, left out"
+        found[str(name)] = kept
+    return found
+
+
+def _as_json(values: Any) -> Any:
+    """NaN and infinities, and numbers that no reader of a record takes, become text."""
+    text = json.dumps(values, default=_one_value)
+    return json.loads(text, parse_constant=str, parse_int=_whole_number)
+
+
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) <= _DIGITS and -(2**63) <= int(text) < 2**63 else text
+
+
+def _one_value(value: Any) -> Any:
+    """A number of numpy or torch as Python's; a path or a date as text."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return str(value) if isinstance(value, _AS_TEXT) else _type_name(value)
+
+
+def _type_name(value: Any) -> str:
+    return f"<{type(value).__qualname__}>"
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _parsed(file: Path, content: bytes) -> Any:

@@ -13,7 +13,7 @@ from datavc.errors import UsageError
 from datavc.formats.paths import show_some
 
 if TYPE_CHECKING:
-    from datavc.operations.run import RunResult
+    from datavc.operations.recording import RunResult
     from datavc.repo import Repo
 
 
@@ -88,7 +88,7 @@ def run(
     Exit codes: 0 done, 125 datavc itself failed, else the command's own.
     """
     from datavc.operations.run import run as run_command
-    from datavc.operations.steps.runs.recordmaking import Order
+    from datavc.operations.steps.runs.facts import Order
     from datavc.repo import Repo
 
     if trace not in ("auto", "full", "off"):

@@ -31,8 +31,7 @@ class Observer:
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        self.begin()
         self._read: set[Any] = set()
         self._seen: set[tuple[bytes, Any]] = set()
         self._take: dict[str, Callable[[Any], None]] = {
@@ -75,14 +74,19 @@ class Observer:
         except Exception:  # noqa: BLE001  whatever is odd about an event must not be felt by the program
             return
 
+    def note_interpreter(self) -> None:
+        """Write which Python this is."""
+        about = (sys.executable or "", sys.version, sys.prefix, sys.base_prefix, repr(tuple(sys.flags)))
+        self.note(b"P", os.fsencode("\n".join(word.replace("\n", " ") for word in about)))
+
     def note(self, letter: bytes, text: bytes) -> None:
         """Write one event."""
         if (letter, text) not in self._seen:
             self._seen.add((letter, text))
             self._write(letter + text + b"\0")
 
-    def _begin(self) -> None:
-        """Take a new file: two processes that write into one would overwrite each other."""
+    def begin(self) -> None:
+        """Take a new file, also after a fork: two processes that write into one would overwrite each other."""
         self._file = os.path.join(self._place, f"{os.getpid()}-{os.urandom(8).hex()}")
         self._size = 0
         self._put: Callable[[bytes], object] = _drop
@@ -155,8 +159,8 @@ def _drop(event: bytes) -> None:
     """Write nothing."""
 
 
-def _seed_imports(number: int, note: Callable[[bytes, bytes], None]) -> None:
-    """Seed the generators of modules as they are imported."""
+def seed_imports(number: int, note: Callable[[bytes, bytes], None]) -> type:
+    """Seed the generators of modules as they are imported, until what is returned is taken out of ``sys.meta_path``."""
     from importlib.machinery import PathFinder
 
     ways: dict[str, Callable[[Any], object]] = {
@@ -183,9 +187,10 @@ def _seed_imports(number: int, note: Callable[[bytes, bytes], None]) -> None:
             return spec
 
     sys.meta_path.insert(0, Seeder)
-    if "random" in sys.modules:
-        ways.pop("random")(sys.modules["random"])
-        note(b"s", b"random")
+    for name in ways.keys() & sys.modules.keys():
+        ways.pop(name)(sys.modules[name])
+        note(b"s", name.encode())
+    return Seeder
 
 
 def _give_way() -> None:
@@ -205,11 +210,11 @@ def _begin() -> None:
     if place:
         try:
             observer = Observer(place)
-            about = (sys.executable or "", sys.version, sys.prefix, sys.base_prefix, repr(tuple(sys.flags)))
-            observer.note(b"P", os.fsencode("\n".join(word.replace("\n", " ") for word in about)))
+            os.register_at_fork(after_in_child=observer.begin)
+            observer.note_interpreter()
             sys.addaudithook(observer.hook)
             if os.environ.get(_SEED):
-                _seed_imports(int(os.environ[_SEED]), observer.note)
+                seed_imports(int(os.environ[_SEED]), observer.note)
         except (OSError, ValueError):
             pass
     _give_way()

@@ -6,12 +6,10 @@ run left there is put back by the next one.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from datavc.durable import fsync_folder, storage_errors, write_durably
@@ -158,17 +156,3 @@ def _hold(place: Path) -> int | None:
         # A file system without locks: whoever asks is the only one.
         pass
     return fd
-
-
-@contextlib.contextmanager
-def put_aside(repo: Repo, paths: list[bytes], run: str) -> Iterator[Aside]:
-    """Put what is at ``paths`` aside for the block; an error in it puts everything back."""
-    aside = Aside(
-        repo, repo.private / "runs" / run, [path for path in paths if os.path.lexists(repo.absolute(path))]
-    )
-    try:
-        aside.put_away()
-        yield aside
-    except BaseException:
-        aside.put_back()
-        raise

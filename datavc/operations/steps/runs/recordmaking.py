@@ -15,11 +15,10 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.record import MAX_DATA, RECORD_FORMAT, Data
 from datavc.lineage import environment as machine
-from datavc.lineage.child import Ended
 from datavc.lineage.code import Code, git_state, read_code
-from datavc.lineage.observed import Observed
-from datavc.lineage.params import read_params
+from datavc.lineage.params import plain_values, read_params
 from datavc.lineage.redaction import HIDDEN, Redactor, is_secret_name
+from datavc.operations.steps.runs.facts import Before, Facts, Order
 from datavc.operations.steps.runs.recordstore import has_record, writing_record
 from datavc.operations.steps.runs.rundata import (
     LISTED,
@@ -38,65 +37,6 @@ from datavc.repo import Repo
 
 _LONGEST_LIST = 50_000
 _LONGEST_COMMAND = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be run, and what its user says of it. Paths are absolute; ``folder`` is where it runs.
-
-    ``keep`` are outputs that stay in place while it runs, ``metrics`` outputs that stay in git. ``params`` are files, or
-    ``FILE:KEY``. ``trace`` is ``auto``, ``full`` (through strace) or ``off``. ``image`` is the digest of the container
-    image, where the user knows it.
-    """
-
-    argv: tuple[str, ...]
-    folder: bytes
-    name: str | None = None
-    inputs: tuple[bytes, ...] = ()
-    outputs: tuple[bytes, ...] = ()
-    keep: tuple[bytes, ...] = ()
-    metrics: tuple[bytes, ...] = ()
-    params: tuple[str, ...] = ()
-    seed: int | None = None
-    image: str | None = None
-    shell: bool = False
-    trace: str = "auto"
-
-    @property
-    def made(self) -> tuple[bytes, ...]:
-        """What becomes datasets."""
-        return (*self.outputs, *self.keep)
-
-
-@dataclass(slots=True)
-class Before:
-    """What was so before the command: datasets by path, declared inputs, the code, git's state, parameters."""
-
-    datasets: dict[bytes, Seen]
-    inputs: list[Data]
-    code: Code
-    git: dict[str, object]
-    params: list[dict[str, Any]]
-
-
-@dataclass(slots=True)
-class Facts:
-    """What is known of the run itself; ``problem`` is why a command that ended well still failed."""
-
-    order: Order
-    start: str
-    end: str
-    ended: Ended
-    observed: Observed
-    out: bytes
-    err: bytes
-    argv: list[str]
-    problem: str | None = None
-
-    @property
-    def status(self) -> str:
-        """The record's word."""
-        return "failed" if self.problem else self.ended.status
 
 
 @dataclass(slots=True)
@@ -181,6 +121,8 @@ class _Making:
             end = writer.folder("code_end", code_end.files) if mutated else start
             if end == start:
                 writer.objects.pop("code_end", None)
+            if facts.inside is not None and facts.inside.cells:
+                writer.blob("cells", self._redactor.code(facts.inside.cells.encode("utf-8", "replace")))
             if distributions:
                 writer.blob("distributions", _json(_clean(distributions, self._redactor)))
             listed = files_object(repo, self._read, self._written, self._hashed)
@@ -249,6 +191,12 @@ class _Making:
         own = {shown_path(self._repo, path) for path in self._written.data | self._written.code}
         own |= {shown_path(self._repo, path) for path in self._facts.order.metrics}
         start = self._before.code.files
+        inside = self._facts.inside
+        if inside is not None and inside.stale:
+            return True
+        if inside is not None and inside.cells is not None:
+            # A notebook is saved while it runs; what ran of it are its cells.
+            own |= {path for path in start if path.endswith(b".ipynb")}
         return any(end.files.get(path) != found for path, found in start.items() if path not in own)
 
     def _resumed(self) -> Digest | None:
@@ -267,7 +215,7 @@ class _Making:
     ) -> dict[str, Any]:
         facts, repo, redact = self._facts, self._repo, self._redactor
         order, ended, observed = facts.order, facts.ended, facts.observed
-        code = self._before.code
+        code, inside = self._before.code, facts.inside
         return {
             "format": RECORD_FORMAT,
             "client": f"datavc {__version__}",
@@ -280,7 +228,12 @@ class _Making:
                 else "",
                 "shell": order.shell,
             },
-            "exit": {"code": ended.code, "signal": ended.signal, "problem": facts.problem},
+            **({"inside": self._given(inside.place)} if inside is not None else {}),
+            "exit": {
+                "code": ended.code,
+                "signal": ended.signal,
+                "problem": redact.text(facts.problem) if facts.problem else None,
+            },
             "time": {
                 "start": facts.start,
                 "end": facts.end,
@@ -301,20 +254,27 @@ class _Making:
             "code": {
                 **self._before.git,
                 "mutated": mutated,
+                **(
+                    {"stale": [show(path) for path in inside.stale[:LISTED]]}
+                    if inside and inside.stale
+                    else {}
+                ),
                 "left_out": [[show(path), reason] for path, reason in code.left_out[:LISTED]],
                 "redacted": [show(path) for path in code.redacted],
             },
             "params": {
                 "files": self._before.params,
                 "seed": order.seed,
-                "seeded": sorted(observed.seeded | ({"PYTHONHASHSEED"} if order.seed is not None else set())),
+                "seeded": sorted(observed.seeded),
+                **({"values": self._given(inside.params)} if inside is not None else {}),
             },
             "metrics": self._metrics(),
         }
 
     def _metrics(self) -> dict[str, Any]:
-        """The values of metrics that are JSON or TOML."""
-        found = {}
+        """The values of metrics that are JSON or TOML, and those that were given from Python."""
+        inside = self._facts.inside
+        found = self._given(inside.metrics) if inside is not None else {}
         for absolute in self._facts.order.metrics:
             try:
                 read = read_params(os.fsdecode(absolute), Path("/"), self._repo.algorithm)
@@ -322,6 +282,10 @@ class _Making:
                 continue
             found[show(shown_path(self._repo, absolute))] = _clean(read["values"], self._redactor)
         return found
+
+    def _given(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values that come from Python, as a record has them."""
+        return dict(_clean(plain_values(values), self._redactor))
 
     def _environment(self, about: dict[str, Any]) -> dict[str, Any]:
         order = self._facts.order
