@@ -46,6 +46,14 @@ class Backend(ABC):
     def head(self, name: str) -> StoredFile:
         """The file's length and time. Raises StoredFileNotFound."""
 
+    def kept_xxh128(self, name: str) -> bytes | None:
+        """The xxh128 of the file's bytes that the server made when it received them; None where it keeps none.
+
+        At most one request, and no byte of the file. Raises StoredFileNotFound.
+        """
+        check_name(name)
+        return None
+
     @abstractmethod
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Every file below the folder ``prefix`` (ends with "/"), in no order; a folder that is not there is empty."""

@@ -37,6 +37,10 @@ class CountingBackend(WrappingBackend):
         self._count("head")
         return super().head(name)
 
+    def kept_xxh128(self, name: str) -> bytes | None:
+        self._count("head")
+        return super().kept_xxh128(name)
+
     def list(self, prefix: str) -> Iterator[StoredFile]:
         self._count("list")
         return super().list(prefix)

@@ -48,6 +48,9 @@ class RetryingBackend(WrappingBackend):
     def head(self, name: str) -> StoredFile:
         return self._persist(lambda: self.inner.head(name))
 
+    def kept_xxh128(self, name: str) -> bytes | None:
+        return self._persist(lambda: self.inner.kept_xxh128(name))
+
     def list(self, prefix: str) -> Iterator[StoredFile]:
         # A listing that breaks is begun again, and what the caller has seen is left out.
         seen: set[str] = set()

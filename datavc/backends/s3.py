@@ -20,6 +20,7 @@ from datavc.backends.s3_client import Body, ChangingBody, Check, S3Place, body_o
 from datavc.backends.s3_errors import error_code, s3_errors, status_of
 from datavc.errors import StorageError, StoredFileNotFound, TransientError
 
+_WITH_KEPT = {"ChecksumMode": "ENABLED"}
 _READ_PIECE = 1 << 20
 _COMPARED_PIECE = 16 << 20
 _ATTEMPTS = 5
@@ -73,10 +74,28 @@ class S3Backend(Backend):
                 )
 
     def head(self, name: str) -> StoredFile:
+        answer = self._head(name)
+        try:
+            return StoredFile(name, answer["ContentLength"], answer["LastModified"].timestamp())
+        except KeyError:
+            raise TransientError(f"{self.place.url}/{name}: the server's answer broke off") from None
+
+    def kept_xxh128(self, name: str) -> bytes | None:
+        answer = self._head(name, **_WITH_KEPT)
+        # Of a file in parts, which datavc never makes, it would be a checksum of checksums.
+        if answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+            return None
+        try:
+            kept = base64.b64decode(answer.get("ChecksumXXHASH128", ""), validate=True)
+        except ValueError:
+            return None
+        return kept if len(kept) == 16 else None
+
+    def _head(self, name: str, **asked: str) -> Any:
         check_name(name)
         with s3_errors(self.place.url, name):
             try:
-                answer = self._client().head_object(**self._object(name))
+                answer = self._client().head_object(**self._object(name), **asked)
             except self._refused() as error:
                 # An answer to HEAD has no body, so it tells nothing of why, and not whether it is the bucket that is missing.
                 code = error_code(error)
@@ -86,10 +105,7 @@ class S3Backend(Backend):
                     self._look_for_bucket()
                 raise
         self._bucket_seen = True
-        try:
-            return StoredFile(name, answer["ContentLength"], answer["LastModified"].timestamp())
-        except KeyError:
-            raise TransientError(f"{self.place.url}/{name}: the server's answer broke off") from None
+        return answer
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         check_name(prefix.removesuffix("/"))

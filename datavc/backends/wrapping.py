@@ -23,6 +23,9 @@ class WrappingBackend(Backend):
     def head(self, name: str) -> StoredFile:
         return self.inner.head(name)
 
+    def kept_xxh128(self, name: str) -> bytes | None:
+        return self.inner.kept_xxh128(name)
+
     def list(self, prefix: str) -> Iterator[StoredFile]:
         return self.inner.list(prefix)
 

@@ -34,6 +34,7 @@ class Problem:
 class FsckResult:
     """What was read, and what was found wrong. ``packs``, ``objects`` and ``size`` are of what was ``read`` now.
 
+    Of a remote, the server's own checksum was compared of ``by_head`` packs, and name and length alone of ``by_listing``.
     ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
     """
 
@@ -44,6 +45,8 @@ class FsckResult:
     versions: int = 0
     elsewhere: list[bytes] = field(default_factory=list)
     read: ReadNow = field(default_factory=ReadNow)
+    by_head: int = 0
+    by_listing: int = 0
 
     def add(
         self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None

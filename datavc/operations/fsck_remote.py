@@ -1,12 +1,14 @@
-"""``fsck -r``: is on a remote what its roots say? By listings and pack indexes, or by reading packs. Changes nothing."""
+"""``fsck -r``: is on a remote what its roots say? By listings, pack indexes and the server's checksums, or by reading packs.
+Changes nothing."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 
 from datavc.backends.base import Backend, StoredFile
-from datavc.errors import DatavcError, IntegrityError, MalformedError
+from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
@@ -28,11 +30,16 @@ from datavc.store.reader import ObjectReader
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import list_roots
 
+# A server that keeps checksums keeps them of each file that was sent with one; others are not asked for every pack.
+_TRIED = 3
+_HEADS_AHEAD = 64
+
 
 def fsck_remote(
     repo: Repo, remote: str, *, full: bool = False, rule: Rule = EVERYTHING, progress: Progress = SILENT
 ) -> FsckResult:
-    """Compare what the remote lists with what its pack indexes and this repo's roots name.
+    """Compare what the remote lists with what its pack indexes and this repo's roots name, and its packs with the XXHASH128
+    that the server keeps of them, where it does: a HEAD for each.
 
     ``full`` reads and hashes the packs that ``rule`` chooses, all by default, and walks every version to its files. What
     was read is remembered: an interrupted check goes on where it was. What is wrong with a version is told by path where its
@@ -50,6 +57,8 @@ def fsck_remote(
         check.indexes()
         if full:
             check.packs(rule)
+        else:
+            check.heads()
         check.versions(walk_all=full)
     return check.result
 
@@ -131,6 +140,41 @@ class _RemoteCheck:
                     else f"has not the {size:,} bytes that it must have"
                 )
                 self.result.add("pack", layout.pack_path(pack), wrong)
+
+    def heads(self) -> None:
+        """Compare the names of packs with the xxh128 that the server keeps of them, where it does: a request for each."""
+        there = sorted(self._packs.keys() - self._bad_packs)
+        size = sum(self._packs[pack] for pack in there)
+        tried = list(map(self._kept, there[:_TRIED]))
+        if not any(kept for _, kept in tried):
+            self.result.by_listing = len(there)
+            if there:
+                self._progress.note(
+                    f"{self._store.describe()} keeps no XXHASH128 of its files, so that only names and lengths are compared; "
+                    f"--full reads {human_size(size)} in {count(len(there), 'request')}"
+                )
+            return
+        self._progress.note(
+            f"{count(len(there), 'pack')}: as many requests (HEAD) for their checksums, and no byte is read"
+        )
+        self._progress.begin("comparing checksums", total_files=len(there))
+        rest = map_ahead(self._kept, there[_TRIED:], self._executor, _HEADS_AHEAD)
+        for pack, kept in chain(tried, rest):
+            self._progress.advance(files=1)
+            self.result.by_head += bool(kept)
+            self.result.by_listing += kept is None
+            if kept is not None and kept != pack:
+                self._bad_packs.add(pack)
+                wrong = "is not what its name says" if kept else "is missing"
+                self.result.add("pack", layout.pack_path(pack), wrong)
+        self._progress.end()
+
+    def _kept(self, pack: bytes) -> tuple[bytes, bytes | None]:
+        """The checksum that the server keeps of a pack; empty where the pack is gone since it was listed."""
+        try:
+            return pack, self._store.backend.kept_xxh128(layout.pack_path(pack))
+        except StoredFileNotFound:
+            return pack, b""
 
     def packs(self, rule: Rule) -> None:
         """Read those packs that the rule chooses."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import os
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xxhash
 from servers import S3Server, s3_server
 
 from datavc.backends.base import Backend
@@ -71,3 +73,48 @@ def test_an_error_that_was_handled_keeps_nothing_in_memory(place: S3Place):
         assert ask()() is None
     finally:
         gc.enable()
+
+
+class Answering:
+    """A client of which ``head_object`` alone is known: moto keeps no XXHASH128 of what it is sent."""
+
+    def __init__(self, answer: dict[str, object]) -> None:
+        self.answer = answer
+        self.asked: dict[str, object] = {}
+
+    def head_object(self, **asked: object) -> dict[str, object]:
+        self.asked = asked
+        return self.answer
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        # AWS' own test vector: "Hello world".
+        ({"ChecksumXXHASH128": "c1H4mBL5c4K5HQWzHgTdfw==", "ChecksumType": "FULL_OBJECT"}, b"Hello world"),
+        ({"ChecksumXXHASH128": "c1H4mBL5c4K5HQWzHgTdfw=="}, b"Hello world"),
+        ({"ChecksumXXHASH128": "c1H4mBL5c4K5HQWzHgTdfw==", "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumXXHASH128": "c1H4mBL5c4K5HQWzHgTdfw==-3"}, None),
+        ({"ChecksumXXHASH128": "AAAA"}, None),
+        ({"ChecksumCRC64NVME": "AAAAAAAAAAA="}, None),
+        ({}, None),
+    ],
+)
+def test_the_checksum_that_a_server_keeps_is_asked_for_by_head(
+    place: S3Place, answer: dict[str, object], kept: bytes | None
+):
+    backend = S3Backend(place)
+    client = backend._clients[os.getpid()] = Answering(answer)
+    expected = None if kept is None else xxhash.xxh3_128_digest(kept)
+    assert backend.kept_xxh128("packs/aa/x") == expected
+    assert client.asked["ChecksumMode"] == "ENABLED"
+
+
+def test_a_server_that_keeps_no_checksums_is_asked_in_vain(place: S3Place):
+    backend = S3Backend(place)
+    backend.write("file", b"Hello world")
+    assert backend.kept_xxh128("file") in (None, xxhash.xxh3_128_digest(b"Hello world"))
+    with pytest.raises(StoredFileNotFound):
+        backend.kept_xxh128("absent")

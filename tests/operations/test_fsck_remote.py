@@ -8,8 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import xxhash
 from projects import Project
-from remotes import add_folder, flip, indexes, overwrite, packs, roots, watch_remotes
+from remotes import add_folder, flip, indexes, overwrite, packs, roots, watch_remotes, wrap_remotes
+
+from datavc.backends.base import Backend
+from datavc.backends.wrapping import WrappingBackend
+from datavc.errors import StoredFileNotFound
 
 
 @pytest.fixture
@@ -104,3 +109,66 @@ def test_damaged_and_lost_indexes_and_roots_are_named(project: Project, remote: 
 )
 def test_what_makes_no_sense_is_refused(project: Project, remote: Path, words: tuple[str, ...]):
     project.run("fsck", *words, code=2)
+
+
+class Keeping(WrappingBackend):
+    """A server that made a checksum of each file when it received it, but of those in ``without``."""
+
+    def __init__(self, inner: Backend, kept: dict[str, bytes], without: set[str], asked: list[str]) -> None:
+        super().__init__(inner)
+        self._kept = kept
+        self._without = without
+        self._asked = asked
+
+    def kept_xxh128(self, name: str) -> bytes | None:
+        self._asked.append(name)
+        if name not in self._kept:
+            raise StoredFileNotFound(name)
+        return None if name in self._without else self._kept[name]
+
+
+@pytest.fixture
+def keeping(remote: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], set[str], list[str]]:
+    """The remote keeps checksums: which, of what not, and what it was asked for."""
+    kept = {
+        str(path.relative_to(remote)): xxhash.xxh3_128_digest(path.read_bytes()) for path in packs(remote)
+    }
+    without: set[str] = set()
+    asked: list[str] = []
+    wrap_remotes(monkeypatch, lambda backend: Keeping(backend, kept, without, asked))
+    return kept, without, asked
+
+
+def test_where_the_server_keeps_checksums_each_pack_costs_a_head_and_no_byte(
+    project: Project, remote: Path, keeping: tuple[dict[str, bytes], set[str], list[str]]
+):
+    kept, _, asked = keeping
+    said = project.run("fsck", "-r", "origin")
+    assert f"{len(kept)} packs: as many requests (HEAD)" in said.err
+    assert "by the checksums that the server keeps: nothing is wrong" in said.err
+    assert sorted(asked) == sorted(kept)
+
+
+def test_a_pack_of_another_checksum_is_named_with_its_paths(
+    project: Project, remote: Path, keeping: tuple[dict[str, bytes], set[str], list[str]]
+):
+    kept, _, _ = keeping
+    kept[str(packs(remote)[0].relative_to(remote))] = bytes(16)
+    assert problems(project) == {("pack", None, None), ("version", "data", "data/sub/big")}
+    # Gone since it was listed.
+    del kept[str(packs(remote)[0].relative_to(remote))]
+    assert problems(project) == {("pack", None, None), ("version", "data", "data/sub/big")}
+
+
+def test_packs_that_were_sent_without_a_checksum_are_counted(
+    project: Project, remote: Path, keeping: tuple[dict[str, bytes], set[str], list[str]]
+):
+    kept, without, asked = keeping
+    without.add(sorted(kept)[0])
+    assert "1 of them by listing alone" in project.run("fsck", "-r", "origin").err
+    without.update(kept)
+    asked.clear()
+    said = project.run("fsck", "-r", "origin")
+    assert "keeps no XXHASH128" in said.err
+    assert f"in {len(kept)} requests" in said.err
+    assert len(asked) == 3

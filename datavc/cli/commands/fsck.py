@@ -59,7 +59,8 @@ def fsck(
 
     Reads and hashes every pack, index, root and blob, then walks every version that this repository's roots and pointers
     name. What is damaged or missing is named with the datasets and paths that it affects. Of a remote, listings and pack
-    indexes are compared with the roots; --full reads all of it.
+    indexes are compared with the roots, and each pack with the checksum that the server keeps, if any (XXHASH128 on S3): a
+    HEAD for each, and no byte is read. --full reads all of it.
 
     What was read is remembered: a check that was interrupted goes on where it was when it is run again within a week, unless
     --older-than 0 begins anew. --sample 5% reads that share of the bytes, what was not read for the longest time first, so
@@ -147,10 +148,9 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         where = f" (dataset {show_path(problem.dataset)})" if problem.dataset is not None else ""
         print(f"{problem.kind} {problem.object}: {problem.message}{where}")
     how = f"{count(result.objects, 'object')}, " if result.objects else ""
-    is_listed = result.packs and not result.read.files
     talk(
         f"{count(result.packs, 'pack')}, {how}{human_size(result.size)} and "
-        f"{count(result.versions, 'version')} checked{' by listing alone' if is_listed else ''}: "
+        f"{count(result.versions, 'version')} checked{_means(result)}: "
         + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
     )
     _print_before(result.read)
@@ -160,6 +160,14 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
     if result.problems and remote is not None:
         datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
         next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
+
+
+def _means(result: FsckResult) -> str:
+    """How the packs of a remote were checked, where they were not read."""
+    if not result.by_head:
+        return " by listing alone" if result.by_listing else ""
+    rest = f", {result.by_listing:,} of them by listing alone" if result.by_listing else ""
+    return f" by the checksums that the server keeps{rest}"
 
 
 def _print_before(read: ReadNow) -> None:
