@@ -217,6 +217,14 @@ COMMANDS = {
             "-r= --remote= --grace= --older-than= --most --restore -n --dry-run -y --yes --json",
             NOTHING,
         ),
+        Command("cache list", CARE, "List the clones that use the cache", "--json", NOTHING),
+        Command(
+            "cache forget",
+            CARE,
+            "Forget clones that are gone, so that gc keeps nothing for them",
+            "--gone -y --yes --json",
+            NOTHING,
+        ),
         Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
         Command(
             "config", CARE, "Show or change settings", "--local --user --unset --show-origin --json", NOTHING
@@ -251,6 +259,7 @@ COMMANDS = {
 # First words that are no commands alone.
 FAMILIES = {
     "remote": "Say where datasets are kept",
+    "cache": "Look after who uses the cache",
     "git": "What git calls, once datavc install has told it to",
 }
 

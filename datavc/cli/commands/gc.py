@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.consent import agrees, let_write
+from datavc.cli.gcview import print_plan, print_restored, print_result
 from datavc.cli.options import DryRun, Json, Yes
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import print_json
 from datavc.cli.session import current
 from datavc.errors import UsageError
-from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.gc import GcResult, GcVersion
+    from datavc.operations.gc import GcResult
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0}
-_SHOWN = 50
 
 
 Remote = Annotated[
@@ -71,12 +70,14 @@ def gc(
 
     session = current()
     repo = Repo.find(session.folder)
+    if older_than is not None and remote is None:
+        raise UsageError("--older-than is about what other clones stored on a remote", "datavc gc -r NAME")
     if remote is not None and not dry_run:
         let_write(repo, remote, yes=yes)
 
     def confirm(plan: GcResult) -> bool:
         if not json:
-            _print_plan(plan, would="")
+            print_plan(plan, would="")
         if yes or agrees("Go on?"):
             return True
         raise UsageError(
@@ -96,10 +97,8 @@ def gc(
     )
     if json:
         print_json(result)
-    elif restore:
-        _print_restored(result, dry_run=dry_run)
     else:
-        _print_result(result, dry_run=dry_run)
+        (print_restored if restore else print_result)(result, dry_run=dry_run)
 
 
 def _seconds(option: str, text: str) -> float:
@@ -108,55 +107,3 @@ def _seconds(option: str, text: str) -> float:
     if found is None:
         raise UsageError(f"{option} takes days such as 14, or hours such as 36h, not {text!r}")
     return int(found[1]) * _UNITS[found[2] or "d"]
-
-
-def _print_plan(plan: GcResult, would: str) -> None:
-    _print_versions(plan.removed, f"{would}removed: nothing needs")
-    if plan.unknown:
-        why = (
-            f"what these clones need cannot be known: {', '.join(plan.clones)}"
-            if plan.clones
-            else "other clones stored them (--older-than DAYS removes them)"
-        )
-        _print_versions(plan.unknown, f"kept: nothing here knows, and {why}:")
-    if plan.doomed_bytes or plan.freed_bytes:
-        later = f", {human_size(plan.doomed_bytes)} from {plan.next} on" if plan.doomed_bytes else ""
-        print(f"{human_size(plan.freed_bytes)} {would}deleted now{later}, in {plan.place}")
-
-
-def _print_versions(versions: list[GcVersion], heading: str) -> None:
-    if not versions:
-        return
-    print(f"{heading} {count(len(versions), 'version')}")
-    for version in versions[:_SHOWN]:
-        name = show_path(version.path) if version.path else "(no dataset)"
-        what = "unsaved work put away by --force" if version.saved else count(version.files, "file")
-        print(
-            f"  {name}  {version.when[:10]}  {what}, {human_size(version.size)}  {version.who}  {version.digest.short}"
-        )
-    if len(versions) > _SHOWN:
-        print(f"  and {count(len(versions) - _SHOWN, 'other')}")
-
-
-def _print_result(result: GcResult, *, dry_run: bool) -> None:
-    if not result.done:
-        _print_plan(result, "would be " if dry_run else "")
-    for version in result.restored:
-        print(f"{show_path(version.path)}: {version.digest.short} is needed again, and was brought back")
-    if result.recent:
-        talk(f"{count(result.recent, 'version')} that nothing needs stay: they are not old enough")
-    if result.waiting_bytes:
-        talk(f"{human_size(result.waiting_bytes)} wait to be deleted, from {result.next} on")
-    if result.done:
-        talk(f"{human_size(result.freed_bytes)} freed in {result.place}")
-        if result.doomed_bytes:
-            next_command("datavc gc --restore brings it back until then")
-    elif not (result.removed or result.freed_bytes or result.doomed_bytes):
-        talk(f"there is nothing to delete in {result.place}")
-
-
-def _print_restored(result: GcResult, *, dry_run: bool) -> None:
-    would = "would be brought back" if dry_run else "brought back"
-    for version in result.restored:
-        print(f"{show_path(version.path)}: {version.digest.short} of {version.when[:10]} {would}")
-    talk(f"{count(len(result.restored), 'version')} {would}")

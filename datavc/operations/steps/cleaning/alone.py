@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +9,8 @@ from pathlib import Path
 
 from datavc.errors import ConflictError
 from datavc.formats.paths import show
+from datavc.operations.steps.cleaning.clones import clones_of, is_own_past
 from datavc.repo import Repo
-from datavc.store import layout
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
         raise ConflictError(
             f"the cache {show(os.fsencode(repo.cache_folder))} is shared with {', '.join(others)}, "
             "and what they are at work on cannot be known",
-            f"nothing may be dropped from a shared cache by datavc {command}",
+            f"nothing may be dropped from a shared cache by datavc {command}; which clones are gone: datavc cache list",
         )
     worktrees = [repo, *(Repo(repo.root, repo.git, place, repo.shared) for place in _other_worktrees(repo))]
     with ExitStack() as locks:
@@ -37,26 +36,10 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
 
 
 def _other_clones(repo: Repo) -> list[str]:
-    """Where the other clones are that have noted in the cache that they use it; what cannot be read counts as one."""
-    backend = repo.cache.backend
-    here = (str(repo.shared), os.uname().nodename)
-    found = []
-    for file in backend.list(layout.CLONES):
-        try:
-            note = json.loads(backend.read(file.name))
-            place, host = str(note["path"]), str(note["host"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            found.append(f"a clone of which {file.name} does not say where it is")
-            continue
-        if (place, host) != here and not was_here(repo, Path(place), host):
-            found.append(f"{show(str(place).encode('utf-8', 'surrogateescape'))} on {host}")
-    return sorted(found)
-
-
-def was_here(repo: Repo, place: Path, host: str) -> bool:
-    """Whether that is where this clone itself was, before it was moved: nothing is there, and the cache is its own."""
-    is_own = repo.cache_folder == repo.shared / "cache"
-    return is_own and host == os.uname().nodename and not os.path.lexists(place)
+    """The other clones that have noted in the cache that they use it; what cannot be read counts as one."""
+    return [
+        str(clone) for clone in clones_of(repo) if clone.standing != "this" and not is_own_past(repo, clone)
+    ]
 
 
 def _other_worktrees(repo: Repo) -> list[Path]:

@@ -6,7 +6,6 @@ to delete what it is about, and a digest too many keeps some garbage.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -14,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datavc.durable import storage_errors
-from datavc.errors import DatavcError, StoredFileNotFound
+from datavc.errors import DatavcError
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.git.mentions import every_pointer, has_all_history
 from datavc.git.program import Git
-from datavc.operations.steps.cleaning.alone import was_here
+from datavc.operations.steps.cleaning.clones import Clone, clones_of, is_own_past
 from datavc.operations.steps.cleaning.evicting import files_of
 from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.repo import POINTER_SUFFIX, PRIVATE_NAME, Repo
@@ -54,33 +52,25 @@ def mark(repo: Repo, *, shared: bool) -> Marks:
     # Git does not say where all work trees are: one that was made with --separate-git-dir.
     marks.digests |= _named_in(_pointer_texts(repo.root, repo.git))
     if shared:
-        for file in list(repo.cache.backend.list(layout.CLONES)):
-            _mark_clone(repo, file.name, marks)
+        for clone in clones_of(repo):
+            is_other = clone.standing != "this" and not is_own_past(repo, clone)
+            # What another repo's roots reach stays anyway.
+            if is_other and clone.repo in (repo.config.repo_id, ""):
+                _mark_clone(clone, marks)
     return marks
 
 
-def _mark_clone(repo: Repo, name: str, marks: Marks) -> None:
-    try:
-        note = json.loads(repo.cache.backend.read(name))
-        place, host, repo_id = Path(note["path"]), str(note["host"]), str(note["repo"])
-    except StoredFileNotFound:
+def _mark_clone(clone: Clone, marks: Marks) -> None:
+    if clone.standing not in ("there", "gone"):
+        marks.unknown.append(str(clone))
         return
-    except (ValueError, KeyError, TypeError, RecursionError):
-        marks.unknown.append(f"a clone of which {name} does not say where it is")
-        return
-    if repo_id != repo.config.repo_id or place == repo.shared or was_here(repo, place, host):
-        # What another repo's roots reach stays anyway.
-        return
-    shown = show(os.fsencode(place))
-    if host != os.uname().nodename:
-        marks.unknown.append(f"{shown} on {host}")
-        return
+    place = Path(clone.place)
     try:
         marks.digests |= _needed_by(place)
         if not _knows_history(place):
-            marks.unknown.append(f"{shown} {_PARTLY}")
+            marks.unknown.append(f"{clone} {_PARTLY}")
     except (DatavcError, OSError) as error:
-        marks.unknown.append(f"{shown} ({error})")
+        marks.unknown.append(f"{clone} ({error})")
 
 
 def _needed_by(shared: Path) -> set[Digest]:
