@@ -13,7 +13,15 @@ from datavc.durable import fsync_file, fsync_folder, remove_durably, storage_err
 from datavc.errors import ConflictError
 from datavc.git.program import Git, show_path
 
-HOOKS = ("post-checkout", "post-merge", "post-rewrite", "pre-commit", "pre-push")
+HOOKS = (
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-rewrite",
+    "pre-commit",
+    "pre-push",
+)
 KEPT_SUFFIX = ".before-datavc"
 _MARK = b"#!/bin/sh\n# Installed by datavc."
 
@@ -38,8 +46,27 @@ call() {{
 _AFTER = """\
 code=0
 if [ -x "$before" ]; then "$before" "$@" || code=$?; fi
-if [ -f datavc.toml ]; then call "$@" || :; fi
+[ -f datavc.toml ] || exit $code
+"""
+_FOLLOW = """\
+call "$@" || :
 exit $code
+"""
+# No Python is started for a commit that leaves the pointers as they are, such as one of code.
+_IF_POINTERS_MOVED = """\
+git diff-tree -r --quiet HEAD^ HEAD -- '*.datavc' 2>/dev/null
+[ $? = 1 ] || exit $code
+"""
+# git says 1 where it may have changed the work tree. After `git reset` and `git stash` it calls no other hook, nor in a
+# submodule when all is checked out from around it, by read-tree. Everything else calls one that comes later, when HEAD has
+# moved too and nothing of git's can be interrupted any more.
+_IF_NOTHING_ELSE_IS_CALLED = """\
+[ "$1" = 1 ] || exit $code
+caller=$({ tr '\\0' ' ' <"/proc/$PPID/cmdline" || ps -o args= -p "$PPID"; } 2>/dev/null)
+case " $caller " in
+    *" reset "*|*" stash "*|*" read-tree "*) ;;
+    *) exit $code ;;
+esac
 """
 _BEFORE = """\
 if [ -x "$before" ]; then "$before" "$@" || exit; fi
@@ -60,7 +87,12 @@ def hook_script(name: str, python: str) -> bytes:
     ``-P``: a module in the repository is never taken for one of datavc's.
     """
     head = _HEAD.format(suffix=KEPT_SUFFIX, python=shlex.quote(python), name=name)
-    body = {"pre-commit": _BEFORE, "pre-push": _BEFORE_PUSH}.get(name, _AFTER)
+    body = {
+        "post-commit": _AFTER + _IF_POINTERS_MOVED + _FOLLOW,
+        "post-index-change": _AFTER + _IF_NOTHING_ELSE_IS_CALLED + _FOLLOW,
+        "pre-commit": _BEFORE,
+        "pre-push": _BEFORE_PUSH,
+    }.get(name, _AFTER + _FOLLOW)
     return (head + body).encode("utf-8", "surrogateescape")
 
 

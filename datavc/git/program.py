@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 # Git reads these against the current folder of whoever set them, and we start it elsewhere.
 _RELATIVE_TO_CALLER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-# These would change what the pathspecs of our own commands mean.
-_PATHSPEC_SWITCHES = (
+# These would change what the pathspecs of our own commands mean; and with the last, which a hook in a submodule sees when
+# the repository around it is checked out, most of git's commands do not run at all.
+_MISLEADING = (
     "GIT_LITERAL_PATHSPECS",
     "GIT_GLOB_PATHSPECS",
     "GIT_NOGLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",
+    "GIT_INTERNAL_SUPER_PREFIX",
 )
 
 
@@ -139,7 +141,7 @@ def find_program() -> str:
 def git_environment() -> dict[str, str]:
     """This process' environment, in which git speaks English, takes no lock for mere reading, and finds its places."""
     environment = dict(os.environ)
-    for name in _PATHSPEC_SWITCHES:
+    for name in _MISLEADING:
         environment.pop(name, None)
     for name in _RELATIVE_TO_CALLER:
         if environment.get(name):

@@ -1,4 +1,4 @@
-"""Data follows the pointers that git has moved: what the hooks do after a checkout, a merge and a rebase.
+"""Data follows the pointers that git has moved: what the hooks do after a checkout, a merge, a commit, a reset.
 
 Unsaved work is never overwritten, and what fails is told and left as it is: ``status`` names it, ``checkout`` does it.
 """
@@ -31,8 +31,9 @@ class Followed:
 def follow(
     repo: Repo, old: str | None, new: str | None, *, jobs: int = 1, progress: Progress = SILENT
 ) -> list[Followed]:
-    """Check out the datasets whose pointers moved from commit ``old`` to ``new`` (None: nobody knows from where).
+    """Check out the datasets whose pointers moved from commit ``old`` to ``new``.
 
+    Without ``old`` nobody knows from where; without ``new`` git is still at work, and its index has what HEAD will be.
     A dataset that is new comes where its data is in the cache, one that is gone goes where all of it is saved. One that
     was not in the workspace before stays away. Nothing is fetched.
     """
@@ -65,11 +66,11 @@ def _between(
     repo: Repo, old: str | None, new: str | None
 ) -> tuple[set[bytes], set[bytes], dict[bytes, bytes]]:
     """The datasets whose pointers differ in the two commits, those that are new, and those gone, with their pointers."""
-    if repo.git is None or old is None or new is None or old == new:
+    if repo.git is None or old is None or old == new:
         return set(), set(), {}
-    from datavc.git.pointerlog import pointers_between, read_blobs
+    from datavc.git.pointerlog import pointers_between, read_blobs, staged_pointers
 
-    changes = pointers_between(repo.git, old, new)
+    changes = staged_pointers(repo.git) if new is None else pointers_between(repo.git, old, new)
     contents = read_blobs(repo.git, [row.old for row in changes if row.blob is None and row.old is not None])
     moved, fresh, gone = set(), set(), {}
     for row in changes:
@@ -140,6 +141,13 @@ def _left(repo: Repo, path: bytes, error: DatavcError) -> Followed:
     has_remote = bool(repo.config.tables_in("remote", "url"))
     hint = f"datavc pull {repo.typed(path)}" if has_remote else error.hint
     return Followed(path, None, "not all of it is in the cache", hint)
+
+
+def has_parent(repo: Repo) -> bool:
+    """Whether there is a commit before HEAD, here."""
+    if repo.git is None:
+        return False
+    return repo.git.run("rev-parse", "--verify", "--quiet", "HEAD^", accept=(0, 1)) != b""
 
 
 def is_rebasing(git_dir: Path) -> bool:

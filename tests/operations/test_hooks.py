@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,110 @@ def test_data_follows_a_merge_a_fast_forward_and_a_rebase(two: Project):
     assert two.run("status").out == "data: clean\nmore: clean\n"
 
 
+def test_data_follows_a_reset_there_and_back(two: Project):
+    git(two, "reset", "-q", "--hard", "main")
+    assert contents(two) == {"x": "1", "y": "1"}
+    assert not (two.root / "more").exists()
+    assert two.git("status", "--porcelain") == ""
+
+    ended = git(two, "reset", "-q", "--hard", "@{1}")
+    assert ended.err.count("written") == 2
+    assert contents(two) == {"x": "2", "y": "1"}
+    assert contents(two, "more") == {"z": "3"}
+    assert two.run("status").out == "data: clean\nmore: clean\n"
+
+
+def test_a_reset_that_leaves_the_workspace_alone_leaves_the_data_alone(two: Project):
+    for how in ("--soft", "--mixed"):
+        assert git(two, "reset", "-q", how, "main").err == ""
+        assert contents(two) == {"x": "2", "y": "1"}
+        assert contents(two, "more") == {"z": "3"}
+
+
+def test_a_reset_never_overwrites_unsaved_work(two: Project):
+    two.write({"data/x": "unsaved", "more/z": "unsaved"})
+
+    ended = git(two, "reset", "-q", "--hard", "main")
+
+    assert contents(two) == {"x": "unsaved", "y": "1"}
+    assert contents(two, "more") == {"z": "unsaved"}
+    assert ended.err.count("data is left as it is: unsaved changes would be lost: data/x") == 1
+
+
+def test_data_follows_what_is_stashed_and_comes_back(two: Project):
+    two.write({"data/x": "stashed"})
+    two.run("add", "data")
+
+    git(two, "stash", "-q")
+    assert contents(two) == {"x": "2", "y": "1"}
+    git(two, "stash", "pop", "-q")
+    assert contents(two) == {"x": "stashed", "y": "1"}
+
+
+def test_data_follows_a_cherry_pick_and_a_revert(two: Project):
+    record(two, {"data/y": "picked", "fresh/a": "1"}, "third")
+    git(two, "checkout", "-q", "main")
+
+    git(two, "cherry-pick", "other")
+    assert contents(two) == {"x": "1", "y": "picked"}
+    assert contents(two, "fresh") == {"a": "1"}
+    git(two, "revert", "--no-edit", "HEAD")
+    assert contents(two) == {"x": "1", "y": "1"}
+    assert not (two.root / "fresh").exists()
+    assert two.run("status").out == "data: clean\n"
+
+
+def test_data_follows_the_commit_that_ends_a_merge_with_conflicts(two: Project):
+    record(two, {"new/n": "1"}, "third")
+    git(two, "checkout", "-q", "main")
+    record(two, {"data/x": "mine"}, "mine")
+    git(two, "merge", "-q", "other", code=1)
+    assert not (two.root / "new").exists()
+
+    two.run("resolve", "--theirs", "data/x")
+    git(two, "commit", "-q", "--no-edit")
+
+    assert contents(two) == {"x": "2", "y": "1"}
+    assert contents(two, "new") == {"n": "1"}
+    assert two.run("status").out == "data: clean\nmore: clean\nnew: clean\n"
+
+
+def test_data_follows_a_merge_that_is_given_up(two: Project):
+    git(two, "checkout", "-q", "main")
+    record(two, {"data/x": "mine"}, "mine")
+    git(two, "merge", "-q", "other", code=1)
+
+    git(two, "merge", "--abort")
+
+    assert contents(two) == {"x": "mine", "y": "1"}
+    assert two.run("status").out == "data: clean\n"
+
+
+def test_a_commit_of_anything_but_pointers_starts_no_python(two: Project):
+    bad = two.root.parent / "bad"
+    bad.write_text("#!/bin/sh\necho python was started >&2\n")
+    bad.chmod(0o755)
+    script = two.root / ".git/hooks/post-commit"
+    script.write_text(script.read_text().replace(sys.executable, str(bad)))
+    two.write({"code.py": "1"})
+    two.git("add", "code.py")
+    assert git(two, "commit", "-q", "-m", "code").err == ""
+
+    two.write({"data/x": "4"})
+    two.run("add", "--stage", "data")
+    assert git(two, "commit", "-q", "-m", "data").err == "python was started\n"
+
+
+def test_a_first_commit_has_nothing_to_follow(git_project: Project):
+    git_project.run("init")
+    git_project.run("install")
+    git_project.write({"data/x": "1"})
+    git_project.run("add", "--stage", "data")
+
+    assert git(git_project, "commit", "-q", "-m", "first").err == ""
+    assert git_project.run("git", "hook", "post-commit").err == ""
+
+
 def test_a_rebase_that_stops_for_a_conflict_and_goes_on(two: Project):
     git(two, "checkout", "-q", "-b", "mine", "main")
     record(two, {"data/x": "mine", "data/y": "mine"}, "mine")
@@ -236,6 +341,9 @@ def test_in_a_submodule_data_follows_what_the_repository_around_it_says(
     git(outer, "submodule", "update", "-q")
 
     assert contents(sub) == {"x": "2", "y": "1"}
+    git(outer, "checkout", "-q", "--recurse-submodules", "-")
+    assert contents(sub) == {"x": "1", "y": "1"}
+    assert not (sub.root / "more").exists()
 
 
 def test_in_worktrees_and_submodules_datasets_merge_as_anywhere(two: Project, tmp_path: Path):
@@ -415,7 +523,8 @@ def test_its_manifest_names_every_hook():
     calls = [line.removeprefix("  entry: datavc git hook ") for line in lines if line.startswith("  entry: ")]
     stages = [line.strip().removeprefix("stages: [")[:-1] for line in lines if line.startswith("  stages: ")]
     assert ids == calls == stages
-    assert sorted(ids) == sorted(HOOKS)
+    # The framework has no stage for git's post-index-change.
+    assert sorted([*ids, "post-index-change"]) == sorted(HOOKS)
 
 
 def test_its_variables_say_what_git_says_in_arguments(shared: Project):

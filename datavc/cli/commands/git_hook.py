@@ -28,8 +28,8 @@ def git_hook(
 ) -> int | None:
     """Do what one of git's hooks is for
 
-    datavc install has git call it; the pre-commit framework does so by .pre-commit-hooks.yaml. post-checkout, post-merge
-    and post-rewrite never fail. pre-commit refuses broken pointers alone, pre-push pointers without their data.
+    datavc install has git call it; the pre-commit framework does so by .pre-commit-hooks.yaml. Those called post-... never
+    fail. pre-commit refuses broken pointers alone, pre-push pointers without their data.
 
     Examples:
       datavc git hook post-checkout OLD NEW 1
@@ -41,6 +41,8 @@ def git_hook(
 
     hooks = {
         "post-checkout": _post_checkout,
+        "post-commit": _post_commit,
+        "post-index-change": _post_index_change,
         "post-merge": _post_merge,
         "post-rewrite": _post_rewrite,
         "pre-commit": _pre_commit,
@@ -66,14 +68,26 @@ def git_hook(
 
 def _post_checkout(repo: Repo, arguments: list[str]) -> None:
     """Git says: the old HEAD, the new one, and 1 where it was a branch, 0 where it was files that were checked out."""
-    from datavc.operations.follow import is_rebasing
-
     names = "PRE_COMMIT_FROM_REF", "PRE_COMMIT_TO_REF", "PRE_COMMIT_CHECKOUT_TYPE"
     given = arguments or [os.environ.get(name, "") for name in names]
-    if len(given) < 2 or not given[1] or is_rebasing(repo.private.parent):
+    if len(given) < 2 or not given[1]:
         return
     old = given[0] if given[0].strip("0") else None
-    _follow(repo, old, given[1])
+    _follow_unless_rebasing(repo, old, given[1])
+
+
+def _post_commit(repo: Repo, arguments: list[str]) -> None:
+    """Of a cherry-pick or a revert; who commits has the data already. A first commit has nothing to follow."""
+    from datavc.operations.follow import has_parent
+
+    if has_parent(repo):
+        _follow_unless_rebasing(repo, "HEAD^", "HEAD")
+
+
+def _post_index_change(repo: Repo, arguments: list[str]) -> None:
+    """Git says: 1 where it changed the work tree, after which it may be about to move HEAD."""
+    if arguments[:1] == ["1"]:
+        _follow_unless_rebasing(repo, "HEAD", None)
 
 
 def _post_merge(repo: Repo, arguments: list[str]) -> None:
@@ -88,7 +102,15 @@ def _post_rewrite(repo: Repo, arguments: list[str]) -> None:
         _follow(repo, "ORIG_HEAD", "HEAD")
 
 
-def _follow(repo: Repo, old: str | None, new: str) -> None:
+def _follow_unless_rebasing(repo: Repo, old: str | None, new: str | None) -> None:
+    """In a rebase, data follows once, at its end."""
+    from datavc.operations.follow import is_rebasing
+
+    if not is_rebasing(repo.private.parent):
+        _follow(repo, old, new)
+
+
+def _follow(repo: Repo, old: str | None, new: str | None) -> None:
     from datavc.operations.follow import follow
 
     session = current()

@@ -24,10 +24,10 @@ def install(
 ) -> None:
     """Have git call datavc: data follows checkouts, datasets merge
 
-    post-checkout, post-merge, post-rewrite: data follows its pointer, unless unsaved work is in the way. pre-commit:
-    warns of data that was changed and not added. pre-push: no pointer leaves whose data is not on the remote; with
-    datavc config git.push push, the data is sent first. And the drivers: git merges datasets file by file, and git
-    diff lists files. Hooks that are there already are run first. All of it is in this clone alone.
+    post-checkout, post-merge, post-rewrite, post-commit, post-index-change: data follows its pointer, unless unsaved
+    work is in the way. pre-commit: warns of data that was changed and not added. pre-push: no pointer leaves whose data
+    is not on the remote; with datavc config git.push push, the data is sent first. And the drivers: git merges datasets
+    file by file, and git diff lists files. Hooks that are there already are run first. All of it is in this clone alone.
 
     Examples:
       datavc install
