@@ -176,7 +176,7 @@ COMMANDS = {
             TRACE,
             "Run a command, and keep a record of it",
             "-n= --name= -i= --input= -o= --output= --keep= -m= --metrics= -p= --params= --seed= --image= --shell "
-            "--trace=auto|full|off",
+            "--trace=auto|python|full|off",
             NOTHING,
         ),
         Command(

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datavc.lineage.preload import PRELOAD_VARIABLE, is_log, lost_events, preloaded, read_events
+
 HOOK = Path(__file__).parent / "hook"
 _LOG = "DATAVC_RUN_LOG"
+_PATHS = (b"r", b"w", b"m", b"d")
 # Extension modules that open files through Python alone, or none at all. Of any other, who knows.
 _SEEN_THROUGH = frozenset(
     """numpy pandas scipy sklearn matplotlib PIL yaml _yaml markupsafe regex _cffi_backend cffi greenlet msgpack psutil xxhash
@@ -34,19 +37,36 @@ class Interpreter:
 
 
 @dataclass(slots=True)
+class Raw:
+    """Paths as they were noted, absolute: what was read, written, moved to a place, and removed."""
+
+    read: set[bytes] = field(default_factory=set)
+    written: set[bytes] = field(default_factory=set)
+    moved: set[bytes] = field(default_factory=set)
+    removed: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Observed:
     """What was seen of a run. Paths are absolute and real; what lies in an environment of Python or the system is left out.
 
-    ``blind`` names the libraries and programs whose reading nobody saw.
+    ``blind`` names the libraries and programs whose reading nobody saw. ``seen`` are the programs that had the preload
+    library in them, ``unseen`` those that were started without it, ``command`` is the one that the run itself started.
+    ``lost`` counts the events for which there was no room.
     """
 
     read: set[bytes] = field(default_factory=set)
     written: set[bytes] = field(default_factory=set)
+    removed: set[bytes] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
     seeded: set[str] = field(default_factory=set)
     interpreters: list[Interpreter] = field(default_factory=list)
     extensions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    lost: int = 0
     is_traced: bool = False
 
     @property
@@ -55,26 +75,44 @@ class Observed:
         if self.is_traced:
             return []
         foreign = {name for name in self.extensions if name not in _SEEN_THROUGH and not name.startswith("_")}
-        programs = {os.path.basename(word.split()[0]) for word in self.started if word.split()}
-        return sorted(foreign | {name for name in programs if not name.startswith(("python", "pypy"))})
+        programs = _names(self.started)
+        if self.seen:
+            programs = (programs | _names({self.command})) - _names(self.seen) | _names(self.unseen)
+        else:
+            programs = {name for name in programs if not name.startswith(("python", "pypy"))}
+        return sorted(foreign | programs)
 
     @property
     def reads(self) -> str:
         """The record's word for how much was seen."""
         if self.is_traced:
             return "full"
-        if not self.interpreters:
+        if not self.interpreters and not self.seen:
             return "none"
-        return "partial" if self.blind else "full"
+        return "partial" if self.blind or self.lost else "full"
+
+    @property
+    def means(self) -> list[str]:
+        """By what it was seen: ``hook`` of Python, ``preload`` library, ``strace``."""
+        found = {"hook": self.interpreters, "preload": self.seen, "strace": self.is_traced}
+        return [name for name, there in found.items() if there]
 
 
-def hook_environment(environment: Mapping[str, str], log: Path, seed: int | None) -> dict[str, str]:
-    """``environment`` for a command that is to be observed, and seeded where there is a ``seed``."""
+def _names(programs: set[str]) -> set[str]:
+    return {os.path.basename(word.split()[0]) for word in programs if word.split()}
+
+
+def hook_environment(
+    environment: Mapping[str, str], log: Path, seed: int | None, library: Path | None = None
+) -> dict[str, str]:
+    """``environment`` for a command that is to be observed, by the preload ``library`` too, and seeded with ``seed``."""
     found = seed_environment(environment, seed)
     before = found.get("PYTHONPATH")
     found["PYTHONPATH"] = f"{HOOK}{os.pathsep}{before}" if before else str(HOOK)
     found[_LOG] = str(log)
     found.setdefault("PYTHONUNBUFFERED", "1")
+    if library is not None:
+        found[PRELOAD_VARIABLE] = preloaded(found.get(PRELOAD_VARIABLE), library)
     return found
 
 
@@ -87,26 +125,53 @@ def seed_environment(environment: Mapping[str, str], seed: int | None) -> dict[s
     return found
 
 
-def read_log(log: Path) -> Observed:
-    """What the hook noted in all processes of a run, each in a file of the folder ``log``."""
-    observed = Observed()
-    read: set[bytes] = set()
-    written: set[bytes] = set()
+def read_log(log: Path, began: os.stat_result | None = None) -> Observed:
+    """What was noted in all processes of a run, in files of the folder ``log``, which was so when it ``began``."""
+    observed = Observed(lost=lost_events(log))
+    raw = Raw()
+    paths = {b"r": raw.read, b"w": raw.written, b"m": raw.moved, b"d": raw.removed}
     for letter, text in _events(log):
-        if letter == b"r":
-            read.add(text)
-        elif letter == b"w":
-            written.add(text)
+        if letter in paths:
+            paths[letter].add(text)
         else:
             _note(observed, letter, text.decode("utf-8", "surrogateescape"))
+    take_paths(observed, raw, began)
+    return observed
+
+
+def take_paths(observed: Observed, raw: Raw, began: os.stat_result | None) -> None:
+    """Add to ``observed`` the files that tell something, of those that were noted."""
     prefixes = tuple(
         os.fsencode(os.path.join(prefix, ""))
         for found in observed.interpreters
         for prefix in {found.prefix, found.base_prefix} - {"/", "/usr", "/usr/local"}
     )
-    observed.read = set(telling_files(read, prefixes))
-    observed.written = set(telling_files(written, prefixes))
-    return observed
+    written = raw.written | {path for top in raw.moved for path in _files_below(top)}
+    observed.read |= set(telling_files(raw.read, prefixes))
+    observed.written |= {
+        path for path in telling_files(written, prefixes) if began is None or _has_changed(path, began)
+    }
+    made = raw.written | raw.moved
+    observed.removed |= {path for path in raw.removed - made if not os.path.lexists(path)}
+
+
+def _files_below(top: bytes) -> Iterator[bytes]:
+    """What was moved: a file, or all that is in a folder."""
+    yield top
+    for folder, _, names in os.walk(top):
+        yield from (os.path.join(folder, name) for name in names)
+
+
+def _has_changed(path: bytes, began: os.stat_result) -> bool:
+    """Whether a file that was opened for writing may have been written.
+
+    SQLite and HDF5 open for both what they only read. The times of another file system may be by another clock.
+    """
+    try:
+        now = os.stat(path)
+    except OSError:
+        return True
+    return now.st_dev != began.st_dev or now.st_ctime_ns >= began.st_ctime_ns
 
 
 def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterator[bytes]:
@@ -122,6 +187,8 @@ def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterat
             # Following symlinks takes a system call for each part, and many files lie in one folder.
             folders[folder] = os.path.realpath(folder or b"/")
         real = folders[folder].rstrip(b"/") + b"/" + name
+        if b"/site-packages/" in real:
+            continue
         try:
             mode = os.lstat(real).st_mode
             if stat.S_ISLNK(mode) or name in (b"..", b"."):
@@ -136,11 +203,11 @@ def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterat
 def _events(log: Path) -> Iterator[tuple[bytes, bytes]]:
     for file in sorted(log.iterdir(), key=lambda file: file.stat().st_mtime_ns):
         folder = b"/"
-        for event in file.read_bytes().split(b"\0"):
+        for event in read_events(file) if is_log(file) else file.read_bytes().split(b"\0"):
             letter, text = event[:1], event[1:]
             if letter == b"c":
                 folder = text
-            elif letter in (b"r", b"w") and not text.startswith(b"/"):
+            elif letter in _PATHS and not text.startswith(b"/"):
                 yield letter, folder + b"/" + text
             elif letter:
                 yield letter, text
@@ -155,6 +222,11 @@ def _note(observed: Observed, letter: bytes, text: str) -> None:
             observed.extensions[name] = file
     elif letter == b"e":
         observed.started.add(text)
+    elif letter == b"u":
+        observed.started.add(text)
+        observed.unseen.add(text)
+    elif letter == b"l":
+        observed.seen.add(text)
     elif letter == b"s":
         observed.seeded.add(text)
     elif letter == b"P":

@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datavc.errors import NotFoundError
-from datavc.lineage.observed import Observed, telling_files
+from datavc.lineage.observed import Observed, Raw, take_paths
 
-_CALLS = "open,openat,openat2,creat,rename,renameat,renameat2,execve"
+_CALLS = "open,openat,openat2,creat,rename,renameat,renameat2,link,linkat,unlink,unlinkat,execve"
 _OPENED = re.compile(rb"^\d+ +(?:open|openat|openat2|creat)\(.* = \d+<(.*)>$")
-_RENAMED = re.compile(rb'^\d+ +rename\w*\(.*?"((?:[^"\\]|\\.)*)"(?:, \d+|, 0)?\)')
+# The folder of a descriptor is shown behind it: 3</folder>.
+_PATH = rb'(?:(?:AT_FDCWD|\d+)<((?:[^>\\]|\\.)*)>, )?"((?:[^"\\]|\\.)*)"'
+_RENAMED = re.compile(rb"^\d+ +rename\w*\(" + _PATH + rb", " + _PATH)
+_LINKED = re.compile(rb"^\d+ +link\w*\(" + _PATH + rb", " + _PATH)
+_REMOVED = re.compile(rb"^\d+ +unlink\w*\(" + _PATH + rb"(?!, AT_REMOVEDIR)")
 _STARTED = re.compile(rb'^\d+ +execve\("((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
@@ -48,33 +52,34 @@ def traced(argv: Sequence[str], log: Path) -> list[str]:
     return [program, *options, "-o", str(log), "--", *argv]
 
 
-def read_trace(log: Path, folder: bytes, observed: Observed) -> Observed:
+def read_trace(log: Path, folder: bytes, observed: Observed, began: os.stat_result | None = None) -> Observed:
     """``observed``, with what strace saw of a command that began in ``folder``."""
-    read: set[bytes] = set()
-    written: set[bytes] = set()
+    raw = Raw()
     for line in log.read_bytes().split(b"\n"):
         opened = _OPENED.match(line)
         if opened is not None:
             path = _plain(opened[1])
             if b"O_WRONLY" in line or b"O_RDWR" in line or b"O_CREAT" in line or b" creat(" in line:
-                written.add(path)
+                raw.written.add(path)
             if b"O_WRONLY" not in line and b" creat(" not in line:
-                read.add(path)
+                raw.read.add(path)
         elif renamed := _RENAMED.match(line):
-            written.add(os.path.join(folder, _plain(renamed[1])))
+            raw.removed.add(_joined(folder, renamed[1], renamed[2]))
+            raw.moved.add(_joined(folder, renamed[3], renamed[4]))
+        elif linked := _LINKED.match(line):
+            raw.written.add(_joined(folder, linked[3], linked[4]))
+        elif removed := _REMOVED.match(line):
+            raw.removed.add(_joined(folder, removed[1], removed[2]))
         elif started := _STARTED.match(line):
             observed.started.add(os.fsdecode(_plain(started[1])))
-    prefixes = tuple(_prefixes(observed))
-    observed.read |= set(telling_files(read, prefixes))
-    observed.written |= set(telling_files(written, prefixes))
     observed.is_traced = True
+    take_paths(observed, raw, began)
     return observed
 
 
-def _prefixes(observed: Observed) -> Iterator[bytes]:
-    for found in observed.interpreters:
-        for prefix in {found.prefix, found.base_prefix} - {"/", "/usr", "/usr/local"}:
-            yield os.fsencode(os.path.join(prefix, ""))
+def _joined(folder: bytes, top: bytes | None, path: bytes) -> bytes:
+    """An absolute path. Calls that know no descriptor say nothing of the folder: then it is the one that it all began in."""
+    return os.path.join(folder, _plain(top or b""), _plain(path))
 
 
 def _plain(text: bytes) -> bytes:

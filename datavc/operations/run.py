@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datavc.errors import UsageError
 from datavc.lineage.child import Output, run_child
 from datavc.lineage.observed import Observed, hook_environment, read_log, seed_environment
+from datavc.lineage.preload import prepare_log, usable_library
 from datavc.lineage.tracing import read_trace, traced
 from datavc.operations.recording import Recording, RunResult, now
 from datavc.operations.steps.runs.facts import Facts, Order
@@ -57,16 +58,22 @@ def _execute(repo: Repo, order: Order, outside: dict[str, str], show_out: Show, 
     with repo.cache.scratch() as scratch:
         log = scratch / "observed"
         log.mkdir()
+        began = log.stat()
         start = now()
         trace = scratch / "trace"
         words = traced(argv, trace) if order.trace == "full" else argv
+        # Where strace sees all, the library would see it again.
+        library = usable_library() if order.trace == "auto" else None
+        if library is not None:
+            prepare_log(log)
         given = seed_environment(outside, order.seed)
         if order.trace != "off":
-            given = hook_environment(outside, log, order.seed)
+            given = hook_environment(outside, log, order.seed, library)
         ended = run_child(words, order.folder, given, out, err)
-        observed = Observed() if order.trace == "off" else read_log(log)
+        observed = Observed() if order.trace == "off" else read_log(log, began)
+        observed.command = argv[0]
         if order.trace == "full":
-            observed = read_trace(trace, order.folder, observed)
+            observed = read_trace(trace, order.folder, observed, began)
     if order.seed is not None:
         observed.seeded.add("PYTHONHASHSEED")
     return Facts(order, start, now(), ended, observed, out.kept(), err.kept())

@@ -210,7 +210,7 @@ def test_only_what_differs_is_compared(story: Project):
     assert ("params", "params.json.lr") in names
     assert ("code", "step.py") in names
     assert ("environment", "variables.OMP_NUM_THREADS") in names
-    assert not {row["section"] for row in rows} & {"inputs", "outputs", "command", "status"}
+    assert not [row for row in rows if row["section"] in ("inputs", "outputs", "command", "status")]
     assert story.run("compare", old, old).out == ""
     assert story.run("compare", old, new, "--exit-code", code=1).out
 

@@ -231,7 +231,7 @@ def test_the_code_is_kept_as_it_was_committed_or_not_and_git_gets_nothing(data: 
 
 def test_code_that_somebody_edits_meanwhile_is_noticed_and_both_states_are_kept(data: Project):
     edit = "import pathlib; pathlib.Path('other.py').write_text('# after')"
-    data.write({"other.py": "# before", "edit.sh": f'{PYTHON} -S -E -c "{edit}"'})
+    data.write({"other.py": "# before", "edit.sh": f'env -i {PYTHON} -S -E -c "{edit}"'})
     data.datavc("run", "sh", "edit.sh")
 
     record = last(data)
@@ -354,15 +354,18 @@ def test_the_sitecustomize_of_the_user_still_runs(data: Project, tmp_path: Path)
 
 
 def test_what_cannot_be_seen_is_named(data: Project):
-    data.datavc("run", PYTHON, "-c", "import subprocess; subprocess.run(['cat', 'data/a.txt'])")
+    data.datavc(
+        "run", "--trace", "python", PYTHON, "-c", "import subprocess; subprocess.run(['cat', 'data/a.txt'])"
+    )
 
     record = last(data)
     assert record.reads == "partial"
     assert record.section("observed")["blind"] == ["cat"]
+    assert record.section("observed")["by"] == ["hook"]
 
 
 def test_a_program_that_is_no_python_is_recorded_as_unseen(data: Project):
-    data.datavc("run", "cat", "data/a.txt")
+    data.datavc("run", "--trace", "python", "cat", "data/a.txt")
 
     assert last(data).reads == "none"
 

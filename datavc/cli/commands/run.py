@@ -57,7 +57,12 @@ Image = Annotated[
 ]
 Shell = Annotated[bool, typer.Option("--shell", help="Give the command to /bin/sh")]
 Trace = Annotated[
-    str, typer.Option("--trace", metavar="HOW", help="Watch what it opens: auto, full (strace, slow) or off")
+    str,
+    typer.Option(
+        "--trace",
+        metavar="HOW",
+        help="Watch what it opens: auto, python (by its hook alone), full (strace) or off",
+    ),
 ]
 
 
@@ -88,11 +93,11 @@ def run(
     Exit codes: 0 done, 125 datavc itself failed, else the command's own.
     """
     from datavc.operations.run import run as run_command
-    from datavc.operations.steps.runs.facts import Order
+    from datavc.operations.steps.runs.facts import TRACES, Order
     from datavc.repo import Repo
 
-    if trace not in ("auto", "full", "off"):
-        raise UsageError(f"--trace takes auto, full or off, not {trace!r}")
+    if trace not in TRACES:
+        raise UsageError(f"--trace takes {', '.join(TRACES[:-1])} or {TRACES[-1]}, not {trace!r}")
     session = current()
     repo = Repo.find(session.folder)
     order = Order(

@@ -1,10 +1,11 @@
 """What every Python that ``datavc run`` starts loads first: it notes which files are opened, what is imported and started.
 
 Found through PYTHONPATH, so that no user code changes, and by forked and spawned workers alike. It imports nothing of
-datavc, runs on any Python 3.8, and keeps each event as it happens: a worker that is killed runs no exit handler. Each process
-has a file of its own, mapped into memory, so that noting takes no system call. An event is a letter, a text, and NUL: ``r``
-read, ``w`` written, ``i`` imported, ``x`` an extension module, ``e`` a program that was started, ``s`` a generator that was
-seeded, ``P`` this interpreter, ``c`` the folder from which relative paths are seen from then on.
+datavc, runs on any Python 3.8, and keeps each event as it happens: a worker that is killed runs no exit handler. Where the
+preload library sees the files and programs, it leaves them to it, and notes what is imported alone. Each process has a file
+of its own, mapped into memory, so that noting takes no system call. An event is a letter, a text, and NUL: ``r`` read, ``w``
+written, ``m`` moved there, ``d`` removed, ``i`` imported, ``x`` an extension module, ``e`` a program that was started, ``s``
+a generator that was seeded, ``P`` this interpreter, ``c`` the folder from which relative paths are seen from then on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Observer:
         self._take: dict[str, Callable[[Any], None]] = {
             "import": self._import,
             "os.rename": self._rename,
+            "os.remove": self._remove,
+            "os.link": self._link,
             "sqlite3.connect": self._connect,
             "subprocess.Popen": self._start,
             "os.exec": self._start,
@@ -79,6 +82,14 @@ class Observer:
         about = (sys.executable or "", sys.version, sys.prefix, sys.base_prefix, repr(tuple(sys.flags)))
         self.note(b"P", os.fsencode("\n".join(word.replace("\n", " ") for word in about)))
 
+    def hook_imports(self, event: str, arguments: Any) -> None:
+        """Instead of ``hook``, where the preload library sees what is opened and started."""
+        if event == "import":
+            try:
+                self.note(b"i", arguments[0].partition(".")[0].encode())
+            except Exception:  # noqa: BLE001  as above
+                return
+
     def note(self, letter: bytes, text: bytes) -> None:
         """Write one event."""
         if (letter, text) not in self._seen:
@@ -107,11 +118,16 @@ class Observer:
             return False
         try:
             before, self._size = self._size, max(_FIRST_BYTES, 4 * self._size)
-            os.ftruncate(fd, self._size)
+            # Not truncated to that size: on a full disk, what has no place there yet ends the program by SIGBUS.
+            os.pwrite(fd, bytes(self._size - before), before)
             # What was left of the old map stays empty: an event may be longer than that.
             found = mmap(fd, self._size)
             found.seek(before)
             self._put = found.write
+        except OSError:
+            # The disk is full.
+            self._put = _drop
+            return False
         finally:
             os.close(fd)
         return True
@@ -138,6 +154,15 @@ class Observer:
 
     def _rename(self, arguments: Any) -> None:
         if arguments[2:] == (-1, -1):
+            self._note_path(b"m", arguments[1])
+            self._note_path(b"d", arguments[0])
+
+    def _remove(self, arguments: Any) -> None:
+        if arguments[1] == -1:
+            self._note_path(b"d", arguments[0])
+
+    def _link(self, arguments: Any) -> None:
+        if arguments[3] == -1:
             self._note_path(b"w", arguments[1])
 
     def _connect(self, arguments: Any) -> None:
@@ -205,6 +230,17 @@ def _give_way() -> None:
             sys.modules["sitecustomize"] = ours
 
 
+def _is_preloaded(place: str) -> bool:
+    """Whether the preload library is in this process, and has its log."""
+    if "LD_PRELOAD" not in os.environ:
+        return False
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            return os.fsencode(os.path.realpath(place)) + b"/preload-0" in maps.read()
+    except OSError:
+        return False
+
+
 def _begin() -> None:
     place = os.environ.get(_LOG)
     if place:
@@ -212,7 +248,7 @@ def _begin() -> None:
             observer = Observer(place)
             os.register_at_fork(after_in_child=observer.begin)
             observer.note_interpreter()
-            sys.addaudithook(observer.hook)
+            sys.addaudithook(observer.hook_imports if _is_preloaded(place) else observer.hook)
             if os.environ.get(_SEED):
                 seed_imports(int(os.environ[_SEED]), observer.note)
         except (OSError, ValueError):

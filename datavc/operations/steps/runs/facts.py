@@ -11,6 +11,9 @@ from datavc.lineage.code import Code
 from datavc.lineage.observed import Observed
 from datavc.operations.steps.runs.rundata import Seen
 
+TRACES = ("auto", "python", "full", "off")
+"""How a command may be watched."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -19,8 +22,8 @@ class Order:
     Where a part of a process is recorded, ``argv`` is what started that process, or the notebook's line that said so.
 
     ``keep`` are outputs that stay in place while it runs, ``metrics`` outputs that stay in git. ``params`` are files, or
-    ``FILE:KEY``. ``trace`` is ``auto``, ``full`` (through strace) or ``off``. ``image`` is the digest of the container
-    image, where the user knows it.
+    ``FILE:KEY``. ``trace`` is ``auto``, ``python`` (without the preload library), ``full`` (through strace) or ``off``.
+    ``image`` is the digest of the container image, where the user knows it.
     """
 
     argv: tuple[str, ...]

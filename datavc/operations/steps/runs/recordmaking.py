@@ -16,6 +16,7 @@ from datavc.formats.paths import is_inside, show
 from datavc.formats.record import MAX_DATA, RECORD_FORMAT, Data
 from datavc.lineage import environment as machine
 from datavc.lineage.code import Code, git_state, read_code
+from datavc.lineage.observed import Observed
 from datavc.lineage.params import plain_values, read_params
 from datavc.lineage.redaction import HIDDEN, Redactor, is_secret_name
 from datavc.operations.steps.runs.facts import Before, Facts, Order
@@ -97,11 +98,13 @@ class _Making:
         observed = facts.observed
         self._read = sort_files(repo, unwritten(observed, made), names, code)
         self._written = sort_files(repo, observed.written, names, code)
+        self._removed = sort_files(repo, observed.removed, names, code)
         self._hashed: dict[bytes, Data] = {}
 
     def make(self, *, jobs: int, progress: Progress) -> Made:
         repo, facts = self._repo, self._facts
         after = look_at_datasets(repo, jobs=jobs, progress=progress)
+        self._take_unchanged(after)
         inputs = self._inputs()
         outputs = self._made(after, jobs=jobs, progress=progress)
         code_end = read_code(repo.root_bytes, repo.git, _no_code(after, self._outputs), self._redactor.code)
@@ -125,12 +128,26 @@ class _Making:
                 writer.blob("cells", self._redactor.code(facts.inside.cells.encode("utf-8", "replace")))
             if distributions:
                 writer.blob("distributions", _json(_clean(distributions, self._redactor)))
-            listed = files_object(repo, self._read, self._written, self._hashed)
+            listed = files_object(
+                repo,
+                {"read": self._read, "written": self._written, "removed": self._removed},
+                self._hashed,
+            )
             writer.blob("files", _rows(listed[:_LONGEST_LIST]))
             values["redactions"] = self._redactor.count
         return Made(written.digest, inputs, outputs, mutated, values)
 
     # Inputs
+
+    def _take_unchanged(self, after: Mapping[bytes, Seen]) -> None:
+        """Datasets that were opened for both, as databases are, and are what they were: these were read."""
+        root = self._repo.root_bytes + b"/"
+        for path, files in self._written.datasets.items():
+            was, seen = self._before.datasets.get(path), after.get(path)
+            read = {file for file in files if root + file in self._facts.observed.read}
+            is_same = was is not None and seen is not None and was.row.digest == seen.row.digest
+            if read and is_same and path not in self._outputs:
+                self._read.datasets.setdefault(path, set()).update(read)
 
     def _inputs(self) -> list[Data]:
         """What was declared, then the datasets that were read, then other data that was read."""
@@ -246,10 +263,7 @@ class _Making:
             "inputs": [row.to_json() for row in inputs],
             "outputs": [row.to_json() for row in outputs],
             "reads": observed.reads,
-            "observed": {
-                "blind": observed.blind,
-                "started": [redact.text(word) for word in sorted(observed.started)],
-            },
+            "observed": _observed(observed, redact),
             "resumes": str(resumes) if resumes else None,
             "code": {
                 **self._before.git,
@@ -316,6 +330,15 @@ def _declared_input(
     from datavc.operations.steps.examining.outside import row_of_folder
 
     return row_of_folder(repo, path, shown, jobs=jobs, progress=progress)
+
+
+def _observed(observed: Observed, redactor: Redactor) -> dict[str, Any]:
+    return {
+        "by": observed.means,
+        "blind": observed.blind,
+        "lost": observed.lost,
+        "started": [redactor.text(word) for word in sorted(observed.started)],
+    }
 
 
 def _no_code(datasets: Iterable[bytes], outputs: list[bytes]) -> set[bytes]:

@@ -153,12 +153,10 @@ def shown_path(repo: Repo, absolute: bytes) -> bytes:
     return absolute[len(root) :] if absolute.startswith(root) else absolute
 
 
-def files_object(
-    repo: Repo, read: Sorted, written: Sorted, rows: dict[bytes, Data]
-) -> list[dict[str, object]]:
+def files_object(repo: Repo, ways: dict[str, Sorted], rows: dict[bytes, Data]) -> list[dict[str, object]]:
     """All files that were seen, for the object ``files``: path, what it was to the run, and the digest where one was made."""
     listed: list[dict[str, object]] = []
-    for way, found in (("read", read), ("written", written)):
+    for way, found in ways.items():
         members = {repo.root_bytes + b"/" + path for paths in found.datasets.values() for path in paths}
         for role, paths in (("data", found.data | members), ("code", found.code)):
             for path in sorted(paths):
