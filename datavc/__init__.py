@@ -25,12 +25,31 @@ if TYPE_CHECKING:
     pull = _here.pull
     push = _here.push
     read = _here.read
+    run = _here.run
     status = _here.status
 
-_VERBS = ("add", "checkout", "diff", "fetch", "log", "ls", "open", "path", "pull", "push", "read", "status")
+_VERBS = (
+    "add",
+    "checkout",
+    "diff",
+    "fetch",
+    "log",
+    "ls",
+    "open",
+    "path",
+    "pull",
+    "push",
+    "read",
+    "run",
+    "status",
+)
 
 
 def __getattr__(name: str) -> object:
+    if name == "load_ipython_extension":
+        from datavc.cli import notebook
+
+        return notebook.load
     if name != "Repo" and name not in _VERBS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from datavc import api
@@ -44,7 +63,8 @@ def __getattr__(name: str) -> object:
 
     @wraps(method)
     def verb(*arguments: object, **named: object) -> object:
-        return getattr(api.here(), name)(*arguments, **named)
+        # A function that is decorated runs later, perhaps elsewhere: its repository is looked for by then.
+        return method(None if name == "run" else api.here(), *arguments, **named)
 
     return verb
 

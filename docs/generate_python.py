@@ -16,6 +16,7 @@ from typing import Any
 
 import datavc
 from datavc import api, errors
+from datavc.api.running import Run
 from datavc.filesystem import DatavcFileSystem
 from datavc.operations.add import AddedDataset, AddResult
 from datavc.operations.checkout import CheckoutResult
@@ -25,6 +26,7 @@ from datavc.operations.log import LoggedVersion, LogResult
 from datavc.operations.ls import ListedEntry
 from datavc.operations.pull import PullResult
 from datavc.operations.push import PushedDataset, PushResult
+from datavc.operations.recording import RunResult
 from datavc.operations.status import DatasetStatus
 from datavc.operations.steps.comparing.compare import Change
 from datavc.operations.steps.delivering.switching import CheckedOut
@@ -47,6 +49,7 @@ RESULTS: tuple[type[Any], ...] = (
     FetchResult,
     FetchedDataset,
     PullResult,
+    RunResult,
     Traffic,
 )
 _HEAD = """\
@@ -72,6 +75,7 @@ def page() -> str:
     for name in sorted(datavc._VERBS):
         method = getattr(api.Repo, name)
         parts.append(f"### {name}\n\n```python\n{name}{_signature(method)}\n```\n\n{_documented(method)}\n")
+    parts.append(f"## Run\n\n{_documented(Run)}\n\n### as a decorator\n\n{_documented(Run.__call__)}\n")
     parts.append(f"## datavc:// for fsspec\n\n{_documented(DatavcFileSystem)}\n")
     parts.append("## What the verbs return\n")
     parts += [_result(kind) for kind in RESULTS]

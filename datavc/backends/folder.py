@@ -167,6 +167,7 @@ class FolderBackend(Backend):
         A locked file stands beside it: that of a process that died can be locked by others, who sweep the folder away.
         """
         parent = self.root / "tmp"
+        owner = os.getpid()
         with storage_errors(parent):
             self._make_folders(parent)
             _sweep(parent)
@@ -177,7 +178,8 @@ class FolderBackend(Backend):
                 folder.mkdir(mode=self._folder_mode)
             yield folder
         finally:
-            _remove_scratch(folder)
+            if os.getpid() == owner:  # a process that was forked off meanwhile ends, too
+                _remove_scratch(folder)
             os.close(lock)
 
     def close(self) -> None:

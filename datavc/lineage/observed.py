@@ -11,8 +11,9 @@ from pathlib import Path
 from datavc.lineage.preload import PRELOAD_VARIABLE, is_log, lost_events, preloaded, read_events
 
 HOOK = Path(__file__).parent / "hook"
-_LOG = "DATAVC_RUN_LOG"
 _PATHS = (b"r", b"w", b"m", b"d")
+RUN_LOG = "DATAVC_RUN_LOG"
+"""The variable that names the folder in which watched processes note what they do."""
 # Extension modules that open files through Python alone, or none at all. Of any other, who knows.
 _SEEN_THROUGH = frozenset(
     """numpy pandas scipy sklearn matplotlib PIL yaml _yaml markupsafe regex _cffi_backend cffi greenlet msgpack psutil xxhash
@@ -82,6 +83,20 @@ class Observed:
             programs = {name for name in programs if not name.startswith(("python", "pypy"))}
         return sorted(foreign | programs)
 
+    def include(self, other: Observed) -> None:
+        """Add what was seen of a part of the run."""
+        self.read |= other.read
+        self.written |= other.written
+        self.removed |= other.removed
+        self.imported |= other.imported
+        self.started |= other.started
+        self.seen |= other.seen
+        self.unseen |= other.unseen
+        self.seeded |= other.seeded
+        self.interpreters += other.interpreters
+        self.extensions.update(other.extensions)
+        self.lost += other.lost
+
     @property
     def reads(self) -> str:
         """The record's word for how much was seen."""
@@ -109,7 +124,7 @@ def hook_environment(
     found = seed_environment(environment, seed)
     before = found.get("PYTHONPATH")
     found["PYTHONPATH"] = f"{HOOK}{os.pathsep}{before}" if before else str(HOOK)
-    found[_LOG] = str(log)
+    found[RUN_LOG] = str(log)
     found.setdefault("PYTHONUNBUFFERED", "1")
     if library is not None:
         found[PRELOAD_VARIABLE] = preloaded(found.get(PRELOAD_VARIABLE), library)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from datavc.cli.render import next_command, talk
+from datavc.cli.recordview import outcome
+from datavc.cli.render import talk
 from datavc.cli.session import current
 from datavc.errors import UsageError
-from datavc.formats.paths import show_some
-
-if TYPE_CHECKING:
-    from datavc.operations.recording import RunResult
-    from datavc.repo import Repo
-
 
 Command = Annotated[
     list[str], typer.Argument(metavar="COMMAND...", show_default=False, help="The program and its arguments")
@@ -122,30 +117,9 @@ def run(
         jobs=session.workers,
         progress=session.progress,
     )
-    _tell(repo, result)
+    for line in outcome(repo, result):
+        talk(line)
     return result.code
-
-
-def _tell(repo: Repo, result: RunResult) -> None:
-    """One line on what came of it, one on what was not declared, one on what to type next."""
-    made = [row.path for row in result.outputs if row.declared and not row.metrics]
-    what = f"made {show_some(made)}" if made and result.status == "ok" else result.status
-    talk(f"{what}; record {result.record.short}")
-    notes = []
-    if result.undeclared_inputs:
-        notes.append(f"also read {show_some(result.undeclared_inputs)}")
-    if result.undeclared_outputs:
-        notes.append(f"also wrote {show_some(result.undeclared_outputs)}")
-    if result.blind:
-        notes.append(f"did not see what {', '.join(result.blind[:5])} opened")
-    if result.mutated:
-        notes.append("the code changed while it ran")
-    if notes:
-        talk(f"seen: {'; '.join(notes)}")
-    if result.git_add:
-        next_command(f"git add {repo.typed(*result.git_add)}")
-    elif not made:
-        next_command(f"datavc show {result.record.short}")
 
 
 def _pass_on_out(piece: bytes) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
 from datavc.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from datavc.api.running import Run
     from datavc.operations.add import AddResult
     from datavc.operations.checkout import CheckoutResult
     from datavc.operations.diff import DatasetDiff
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from datavc.repo import Repo as _Repo
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+if TYPE_CHECKING:
+    Paths = AnyPath | Iterable[AnyPath]
 
 
 class Repo:
@@ -208,6 +211,38 @@ class Repo:
             dry_run=dry_run,
             jobs=jobs,
         )
+
+    def run(
+        self,
+        name: str | None = None,
+        *,
+        inputs: Paths = (),
+        outputs: Paths = (),
+        keep: Paths = (),
+        metrics: Paths = (),
+        params: str | Iterable[str] = (),
+        seed: int | None = None,
+        image: str | None = None,
+        trace: bool = True,
+        jobs: int = 1,
+    ) -> Run:
+        """Record a part of this program, as ``datavc run`` records a command: ``with datavc.run(...) as run:``.
+
+        Or each call of a function, with its arguments: ``@datavc.run(...)`` before it. ``outputs`` become datasets; previous
+        ones are put aside until the block ends well, but for those in ``keep``. ``metrics`` are files that stay in git,
+        ``params`` ``FILE`` or ``FILE:KEY``; ``run.metrics`` and ``run.params`` take values. ``seed`` seeds random, numpy and
+        torch. Without ``trace`` nobody watches what is opened. An exception is recorded, and raised again.
+
+        Raises:
+            NotFoundError: there is no such input or parameter, or the block ended well and did not make an output.
+            UsageError: an output cannot become a dataset; a run is being recorded in another thread.
+            ConflictError: an output changed while it was recorded; a killed run left something that must be judged.
+            StorageError, OutOfSpace: the cache could not be written; what the block made is in its place.
+        """
+        from datavc.api.running import Run
+
+        options = {"inputs": inputs, "outputs": outputs, "keep": keep, "metrics": metrics, "params": params}
+        return Run(self, name, {**options, "seed": seed, "image": image, "trace": trace, "jobs": jobs})
 
     def push(
         self,

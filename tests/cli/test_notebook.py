@@ -1,0 +1,194 @@
+"""``%%datavc_run`` and ``with datavc.run(...)`` in IPython: in a shell of this process, and in a real notebook."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from projects import Project
+
+from datavc.formats.record import Record
+from datavc.operations.steps.runs.lineageindex import LineageIndex
+from datavc.operations.steps.runs.recordstore import read_record
+from datavc.repo import Repo
+
+IPython = pytest.importorskip("IPython", reason="IPython is not installed: pip install 'datavc[notebook]'")
+Run = Callable[[str], Any]
+
+
+def records(project: Project) -> list[Record]:
+    """The newest first."""
+    repo = Repo.find(project.root)
+    index = LineageIndex(repo)
+    try:
+        return [read_record(repo, known.digest) for known in index.records()]
+    finally:
+        index.close()
+
+
+def content(project: Project, record: Record, name: str) -> str:
+    kept = record.objects[name].digest
+    return b"".join(Repo.find(project.root).cache.reader(kept).stream(kept.raw)).decode()
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project.write({"data/a.txt": "one\n", "data/b.txt": "two\n"})
+    project.run("add", "data")
+    project.commit()
+    monkeypatch.chdir(project.root)
+    for name in set(os.environ) - set(project.environment):
+        monkeypatch.delenv(name)
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    return project
+
+
+@pytest.fixture
+def run(here: Project) -> Iterator[Run]:
+    """Runs a cell in a shell of its own, as a notebook does, with the extension loaded."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.HistoryManager.enabled = False
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=settings)
+
+    def cell(text: str) -> Any:
+        return shell.run_cell(text, store_history=True)
+
+    cell("%load_ext datavc\nfrom pathlib import Path").raise_error()
+    yield cell
+    InteractiveShell.clear_instance()
+
+
+def test_a_cell_is_recorded_with_all_cells_before_it(
+    here: Project, run: Run, capsys: pytest.CaptureFixture[str]
+):
+    run("factor = 3").raise_error()
+    done = run(
+        "%%datavc_run -n triple -i data -o out.txt --seed 5\n"
+        "text = Path('data/a.txt').read_text() * factor\n"
+        "Path('out.txt').write_text(text)\n"
+        "run.metrics['length'] = len(text)\n"
+        "factor + 1"
+    )
+    done.raise_error()
+
+    (record,) = records(here)
+    printed = capsys.readouterr().out
+    assert done.result is None or done.result == 4
+    assert "made out.txt; record xxh128:" in printed
+    assert "next: git add .gitignore out.txt.datavc" in printed
+    assert record.argv == ("%%datavc_run -n triple -i data -o out.txt --seed 5",)
+    assert record.stage == "triple"
+    assert record.section("inside") == {"kind": "cell", "cell": 3}
+    assert record.section("metrics") == {"length": 12}
+    assert [(row.path, row.declared) for row in record.inputs] == [(b"data", True)]
+    assert [row.path for row in record.outputs] == [b"out.txt"]
+    assert content(here, record, "cells").startswith(
+        "# %% [1]\n%load_ext datavc\nfrom pathlib import Path\n\n# %% [2]\nfactor = 3\n\n# %% [3]\n%%datavc_run -n triple"
+    )
+
+
+def test_names_of_a_cell_stay_and_run_is_its_own_again(here: Project, run: Run):
+    run("run = 'mine'").raise_error()
+    run("%%datavc_run\nassert run != 'mine'\nmade = 1").raise_error()
+
+    run("assert (run, made) == ('mine', 1)").raise_error()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["raise ValueError('bad')", "1 +", "%no_such_magic", "import no_such_module"]
+)
+def test_what_a_cell_raises_is_recorded_shown_once_and_raised(
+    here: Project, run: Run, wrong: str, capsys: pytest.CaptureFixture[str]
+):
+    run("%%datavc_run -o out.txt\nPath('out.txt').write_text('whole')").raise_error()
+    capsys.readouterr()
+
+    done = run(f"%%datavc_run -o out.txt\n{wrong}")
+
+    printed = capsys.readouterr()
+    assert not done.success
+    assert [record.status for record in records(here)] == ["failed", "ok"]
+    assert here.read("out.txt") == b"whole"
+    assert (printed.out + printed.err).count("Traceback (most recent call last)") <= 1
+    assert (
+        type(done.error_in_exec or done.error_before_exec).__name__
+        in printed.out + printed.err + "UsageError"
+    )
+
+
+@pytest.mark.parametrize("line", ["--no-such", "-i nowhere", "-o data/a.txt", "--seed x", "-o 'open"])
+def test_a_line_that_means_nothing_runs_nothing(here: Project, run: Run, line: str):
+    done = run(f"%%datavc_run {line}\nran = True")
+
+    assert not done.success
+    assert not run("ran").success
+    assert records(here) == []
+
+
+def test_a_block_in_a_cell_is_known_by_its_line(here: Project, run: Run):
+    run(
+        "import datavc\n\nwith datavc.run(outputs='out.txt'):\n    Path('out.txt').write_text('x')"
+    ).raise_error()
+
+    (record,) = records(here)
+    assert record.argv == ("with datavc.run(outputs='out.txt'):",)
+    assert record.section("inside") == {"kind": "block", "cell": 2}
+    assert "write_text('x')" in content(here, record, "cells")
+
+
+def test_a_notebook_that_is_saved_while_it_runs_is_no_code_that_changed(
+    here: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    here.write({"work.ipynb": "{}"})
+    monkeypatch.setenv("JPY_SESSION_NAME", str(here.root / "work.ipynb"))
+    save = "import subprocess, sys; subprocess.run([sys.executable, '-SEc', \"open('work.ipynb', 'w').write('[]')\"])"
+    run(f"%%datavc_run\n{save}").raise_error()
+
+    (record,) = records(here)
+    assert record.section("inside")["notebook"] == "work.ipynb"
+    assert record.section("code")["mutated"] is False
+
+
+def test_a_secret_that_a_cell_sets_is_in_no_record(here: Project, run: Run):
+    run("import os; os.environ['MY_API_TOKEN'] = 'tok_very_secret_1'").raise_error()
+    run("%%datavc_run\nprint(os.environ['MY_API_TOKEN'])").raise_error()
+
+    (record,) = records(here)
+    assert "tok_very_secret_1" not in content(here, record, "cells") + content(here, record, "stdout")
+
+
+@pytest.mark.filterwarnings("ignore")  # those of Jupyter's own packages
+def test_a_notebook_that_nbclient_executes(here: Project):
+    for package in ("nbclient", "ipykernel"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'datavc[notebook]'")
+    import nbclient
+    import nbformat
+
+    book = nbformat.v4.new_notebook()
+    sources = (
+        "%load_ext datavc\nfrom pathlib import Path\nfactor = 2",
+        "%%datavc_run -o out.txt\nPath('out.txt').write_text(Path('data/a.txt').read_text() * factor)\nfactor",
+        "%%datavc_run -o out.txt\nraise ValueError('bad')",
+    )
+    book.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbclient.NotebookClient(
+        book, timeout=120, allow_errors=True, resources={"metadata": {"path": here.root}}
+    ).execute()
+
+    failed, done = records(here)
+    assert [failed.status, done.status] == ["failed", "ok"]
+    assert here.read("out.txt") == b"one\none\n"
+    assert [(row.path, row.declared) for row in done.inputs] == [(b"data", False)]
+    assert [output.data["text/plain"] for output in book.cells[1].outputs if "data" in output] == ["2"]
+    assert [output.ename for output in book.cells[2].outputs if output.output_type == "error"] == [
+        "ValueError"
+    ]
