@@ -16,6 +16,7 @@ _SHOWN = 50
 def print_plan(plan: GcResult, would: str) -> None:
     """Say what goes, before it does; in a dry run it ``would``."""
     _print_versions(plan.removed, f"{would}removed: nothing needs")
+    _print_versions(plan.expired, f"{would}expired: history alone leads to")
     if plan.unknown:
         why = (
             f"what these clones need cannot be known: {', '.join(plan.clones)}"
@@ -58,7 +59,7 @@ def print_result(result: GcResult, *, dry_run: bool) -> None:
         talk(f"{human_size(result.freed_bytes)} freed in {result.place}")
         if result.doomed_bytes:
             next_command("datavc gc --restore brings it back until then")
-    elif not (result.removed or result.freed_bytes or result.doomed_bytes):
+    elif not (result.removed or result.expired or result.freed_bytes or result.doomed_bytes):
         talk(f"there is nothing to delete in {result.place}")
 
 

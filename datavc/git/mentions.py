@@ -36,6 +36,15 @@ _OWN_REFS = ("refs/bisect", "refs/worktree", "refs/rewritten")
 _LONGEST_NOTE = 16 << 20
 # What is longer is no pointer.
 _LONGEST_BLOB = 64 << 10
+_GREP = (
+    "--no-replace-objects",
+    "grep",
+    "--no-color",
+    "--no-recurse-submodules",
+    "-haE",
+    "(xxh128|blake3|sha256):[0-9a-f]{32}",
+)
+_AT_ONCE = 500
 # These name another repository than the one that is asked for.
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE")
 
@@ -47,26 +56,62 @@ def every_pointer(common: Path) -> list[bytes]:
         NotFoundError: git lacks one of them. DatavcError: git fails, so nothing is known.
     """
     git = Git(common, without=_ELSEWHERE)
-    folders = [common, *sorted(path for path in (common / "worktrees").glob("*") if path.is_dir())]
-    named = _Named()
-    for folder in folders:
-        named.look_up(git, folder, _words_under_way(folder) + _refs(git, folder, is_main=folder == common))
+    named = _named(git, commits_of_refs=False)
     blobs = named.blobs | _logged(git, sorted(named.commits))
     for tree in named.trees:
         blobs |= _listed(git.run(f"--git-dir={common}", "ls-tree", "-r", "-z", tree), place=2)
-    for folder in folders:
-        for kind in ("--stage", "--resolve-undo"):
-            blobs |= _listed(git.run(f"--git-dir={folder}", "ls-files", kind, "-z"), place=1)
-    contents = read_blobs(git, sorted(blobs))
-    lost = blobs - contents.keys()
-    if lost:
-        raise NotFoundError(f"git lacks the pointer {min(lost)[:12]} in {common}", "git fsck")
-    return list(contents.values())
+    return _contents(git, blobs)
+
+
+def tip_pointers(common: Path) -> list[bytes]:
+    """As :func:`every_pointer`, without what history and reflogs alone lead to: lines of pointers, or whole ones.
+
+    What is left is named by a ref itself, an index, a HEAD, a stash, or by an operation that is under way.
+    """
+    git = Git(common, without=_ELSEWHERE)
+    named = _named(git, commits_of_refs=True)
+    stashes = git.run(
+        f"--git-dir={common}", "log", "--walk-reflogs", "--format=%H %P", "refs/stash", "--", accept=(0, 128)
+    )
+    tips = sorted(named.commits | named.trees | set(stashes.decode("ascii").split()))
+    lines = [
+        git.run(
+            f"--git-dir={common}", *_GREP, *tips[start : start + _AT_ONCE], "--", "*.datavc", accept=(0, 1)
+        )
+        for start in range(0, len(tips), _AT_ONCE)
+    ]
+    return lines + _contents(git, named.blobs)
 
 
 def has_all_history(common: Path) -> bool:
     """Whether the repository has all of its history: it is not shallow, and no graft hides a part of it."""
     return not (common / "shallow").exists() and not (common / "info/grafts").exists()
+
+
+def _folders(common: Path) -> list[Path]:
+    """The git folders of all worktrees, the main one first."""
+    return [common, *sorted(path for path in (common / "worktrees").glob("*") if path.is_dir())]
+
+
+def _named(git: Git, *, commits_of_refs: bool) -> _Named:
+    """What is named besides history, and the pointers in indexes."""
+    named = _Named()
+    for folder in _folders(git.toplevel):
+        is_main = folder == git.toplevel
+        words = _words_under_way(folder)
+        words += _refs(git, folder, () if is_main else _OWN_REFS, commits=commits_of_refs or not is_main)
+        named.look_up(git, folder, words)
+        for kind in ("--stage", "--resolve-undo"):
+            named.blobs |= _listed(git.run(f"--git-dir={folder}", "ls-files", kind, "-z"), place=1)
+    return named
+
+
+def _contents(git: Git, blobs: set[str]) -> list[bytes]:
+    contents = read_blobs(git, sorted(blobs))
+    lost = blobs - contents.keys()
+    if lost:
+        raise NotFoundError(f"git lacks the pointer {min(lost)[:12]} in {git.toplevel}", "git fsck")
+    return list(contents.values())
 
 
 class _Named:
@@ -92,14 +137,13 @@ class _Named:
                 self.blobs.add(name)
 
 
-def _refs(git: Git, folder: Path, *, is_main: bool) -> list[str]:
-    """What the refs name that ``git log --all`` passes over: other worktrees' own, and those that name no commit."""
-    words = () if is_main else _OWN_REFS
+def _refs(git: Git, folder: Path, below: tuple[str, ...], *, commits: bool) -> list[str]:
+    """What the refs ``below`` some names name: all of it, or with ``commits`` false what ``git log --all`` passes over."""
     listed = git.run(
-        f"--git-dir={folder}", "for-each-ref", "--format=%(objecttype) %(objectname)", *words
+        f"--git-dir={folder}", "for-each-ref", "--format=%(objecttype) %(objectname)", *below
     ).decode("ascii")
     rows = [row.split(" ") for row in listed.splitlines()]
-    return [name for kind, name in rows if not is_main or kind != "commit"]
+    return [name for kind, name in rows if commits or kind != "commit"]
 
 
 def _words_under_way(folder: Path) -> list[str]:

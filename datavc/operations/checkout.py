@@ -18,7 +18,12 @@ from datavc.operations.selection import select
 from datavc.operations.steps.delivering.dropping import Drop, carry_out_drop, plan_drop
 from datavc.operations.steps.delivering.elsewhere import elsewhere
 from datavc.operations.steps.delivering.fulfil import Fulfilment, deliver_workers
-from datavc.operations.steps.delivering.guarding import refuse_full, refuse_missing, refuse_unsaved
+from datavc.operations.steps.delivering.guarding import (
+    refuse_expired,
+    refuse_full,
+    refuse_missing,
+    refuse_unsaved,
+)
 from datavc.operations.steps.delivering.switching import CheckedOut, Job, Wanted, carry_out, prepare
 from datavc.operations.steps.delivering.uncommitted import tell_uncommitted
 from datavc.operations.steps.examining.ignorelines import settle_ignore_lines
@@ -190,10 +195,11 @@ class _Run:
             except ObjectNotFound as error:
                 prepared.append((wanted, None, error))
         lacking = [wanted for wanted, job, _ in prepared if job is None or job.missing]
-        failures = [error for _, _, error in prepared if error is not None]
         if choice.revision is None or not lacking or not self._has_remote():
-            if failures:
-                raise failures[0]
+            for wanted, _, error in prepared:
+                if error is not None:
+                    refuse_expired(place, wanted)
+                    raise error
             return [job for _, job, _ in prepared if job is not None], []
         if self._dry_run:
             done = [job for wanted, job, _ in prepared if job is not None and wanted not in lacking]

@@ -16,6 +16,7 @@ from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.check import Checked, check_index
 from datavc.store.checklog import EVERYTHING, Rule
+from datavc.store.expired import expired_digests
 from datavc.store.index import ObjectIndex
 
 
@@ -36,6 +37,7 @@ class FsckResult:
 
     Of a remote, the server's own checksum was compared of ``by_head`` packs, and name and length alone of ``by_listing``.
     ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
+    ``expired`` ones have a version here that was dropped on purpose.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -44,6 +46,7 @@ class FsckResult:
     size: int = 0
     versions: int = 0
     elsewhere: list[bytes] = field(default_factory=list)
+    expired: list[bytes] = field(default_factory=list)
     read: ReadNow = field(default_factory=ReadNow)
     by_head: int = 0
     by_listing: int = 0
@@ -140,14 +143,16 @@ class _Check:
                 named.setdefault((root.digest, root.kind), set()).add(root.path)
         # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
         unpromised = set()
+        expired = expired_digests(self._cache.backend, self._cache.repo_id)
         for dataset in self._repo.datasets():
             version = dataset.digest, dataset.pointer.kind
-            if version not in named and self._repo.remotes():
+            if version not in named and (self._repo.remotes() or dataset.digest in expired):
                 unpromised.add(version)
             named.setdefault(version, set()).add(dataset.path)
         index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes())
         judge = Soundness(self._cache, index, self._bad, self._bad_packs)
         elsewhere: set[bytes] = set()
+        gone: set[bytes] = set()
         self._progress.begin("checking versions", total_files=len(named))
         for (digest, kind), datasets in named.items():
             self.result.versions += 1
@@ -155,12 +160,12 @@ class _Check:
             flaws = (flaw for part in parts_of(self._repo, digest, kind) for flaw in judge.flaws(*part))
             for path, message, thing in flaws:
                 if message == ABSENT and (digest, kind) in unpromised:
-                    elsewhere |= datasets
+                    (gone if digest in expired else elsewhere).update(datasets)
                     continue
                 for dataset_path in sorted(datasets):
                     self.result.add("version", thing, message, dataset_path, path)
         self._progress.end()
-        self.result.elsewhere = sorted(elsewhere)
+        self.result.elsewhere, self.result.expired = sorted(elsewhere), sorted(gone)
 
     def _readable_indexes(self) -> list[str]:
         damaged = {problem.object for problem in self.result.problems if problem.kind == "pack index"}

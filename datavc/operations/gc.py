@@ -20,11 +20,13 @@ from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.formats.tombstone import Tombstone
 from datavc.operations.steps.cleaning.collecting import checked_clock, opened
+from datavc.operations.steps.cleaning.expiring import Expire, expiring
 from datavc.operations.steps.cleaning.marking import Marks, mark, needed_blobs
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.store import layout
 from datavc.store.cache import clone_id
+from datavc.store.expired import expired_digests, forget_expiry, write_expiry
 from datavc.store.garbage import (
     Census,
     Claim,
@@ -66,13 +68,15 @@ class GcVersion:
 class GcResult:
     """What goes, or in a dry run would, in the ``place``.
 
-    ``removed`` versions are needed by nothing; ``unknown`` ones by nothing that this clone knows of, and stay; ``recent``
+    ``removed`` versions are needed by nothing, ``expired`` ones by history alone, and they were asked for; ``unknown`` ones
+    are needed by nothing that this clone knows of, and stay; ``recent``
     counts those that are too young. ``doomed_bytes`` are deleted a grace after this run, ``freed_bytes`` in it;
     ``waiting_bytes`` wait since an earlier run, until ``next`` at the earliest. ``clones`` could not be read: all stays.
     """
 
     place: str
     removed: list[GcVersion] = field(default_factory=list)
+    expired: list[GcVersion] = field(default_factory=list)
     unknown: list[GcVersion] = field(default_factory=list)
     restored: list[GcVersion] = field(default_factory=list)
     clones: list[str] = field(default_factory=list)
@@ -90,6 +94,7 @@ def gc(
     remote: str | None = None,
     grace: float = GRACE_SECONDS,
     older_than: float | None = None,
+    expire: bytes | None = None,
     most: bool = False,
     restore: bool = False,
     dry_run: bool = False,
@@ -99,7 +104,8 @@ def gc(
     """Doom what nothing needs, in the cache or on the ``remote``, and delete what was doomed a ``grace`` ago.
 
     Times are in seconds. A grace of 0 deletes at once, and needs the store to itself. ``older_than`` lets versions of a
-    remote go that other clones have stored, and of which nothing here tells. ``most`` allows that more than half goes.
+    remote go that other clones have stored, and of which nothing here tells; with ``expire``, the absolute path of a
+    dataset, instead old versions of that to which history alone leads. ``most`` allows that more than half goes.
     ``restore`` brings back what was removed instead. ``confirm`` is asked before anything is deleted.
 
     Raises:
@@ -110,11 +116,20 @@ def gc(
         raise UsageError(
             "a grace is at least a day", "--grace 0 deletes at once: nobody may use the store meanwhile"
         )
+    rule = None
+    if older_than is not None and remote is None and expire is None:
+        raise UsageError("--older-than is about what other clones stored on a remote", "datavc gc -r NAME")
+    if expire is not None:
+        if older_than is None or restore:
+            raise UsageError(
+                "what expires is older than so many days", "datavc gc --expire PATH --older-than 180"
+            )
+        rule, older_than = Expire(repo.relative(expire).removesuffix(POINTER_SUFFIX), older_than), None
     with opened(repo, remote, now=grace == 0, dry_run=dry_run) as (backend, executor):
         work = _Gc(repo, backend, executor, progress, is_remote=remote is not None)
         if restore:
             return work.restore(dry_run=dry_run)
-        return work.run(grace, older_than, most=most, dry_run=dry_run, confirm=confirm)
+        return work.run(grace, older_than, rule, most=most, dry_run=dry_run, confirm=confirm)
 
 
 class _Gc:
@@ -133,6 +148,7 @@ class _Gc:
         self,
         grace: float,
         older_than: float | None,
+        rule: Expire | None = None,
         *,
         most: bool,
         dry_run: bool,
@@ -141,12 +157,14 @@ class _Gc:
         """One run: what was doomed goes, what nothing needs is doomed."""
         result = self._result
         marks = self._marks()
+        marks.digests -= self._expired_before(dry_run=dry_run)
         if not dry_run:
             self._put_back(marks.digests)
         doomed = read_tombstones(self._backend)
         due = [one for one in doomed.values() if not one.waits or self._now - one.since >= grace]
         census = take_census(self._backend, self._executor)
-        gone = self._choose(census, marks, grace, older_than)
+        expired = self._expiring(census, marks, rule) if rule is not None else []
+        gone = self._choose(census, marks, grace, older_than) + expired
         needed = self._needed(marks)
         kept = [stored for stored in census.roots if stored not in gone]
         garbage = find_garbage(census, kept, doomed.values(), needed)
@@ -156,6 +174,8 @@ class _Gc:
         if dry_run or not (due or gone or garbage) or not (confirm is None or confirm(result)):
             return result
         result.freed_bytes = self._sweep(due, needed, {stored.name for stored in kept})
+        for stored in expired:
+            write_expiry(self._backend, stored.root)
         self._let_go(gone, kept, census, doomed.values(), needed, grace)
         tidy(self._backend, self._now - max(grace, SHORTEST_GRACE_SECONDS))
         result.done = True
@@ -171,6 +191,23 @@ class _Gc:
         self._result.clones = marks.unknown
         return marks
 
+    def _expired_before(self, *, dry_run: bool) -> set[Digest]:
+        """What expired in an earlier run. What was stored again since has not."""
+        backend, repo_id = self._backend, self._repo.config.repo_id
+        expired = set()
+        for digest in expired_digests(backend, repo_id):
+            if read_root(backend, repo_id, digest) is None:
+                expired.add(digest)
+            elif not dry_run:
+                forget_expiry(backend, repo_id, digest)
+        return expired
+
+    def _expiring(self, census: Census, marks: Marks, rule: Expire) -> list[StoredRoot]:
+        found = expiring(self._repo, self._backend, self._executor, census.roots, marks, rule, self._now)
+        marks.digests -= {stored.root.digest for stored in found}
+        self._result.expired = sorted((_version(stored.root) for stored in found), key=_by_path)
+        return found
+
     def _needed(self, marks: Marks) -> NeededBlobs:
         return (lambda roots: None) if self._is_remote else needed_blobs(self._repo, marks)
 
@@ -179,6 +216,7 @@ class _Gc:
     ) -> list[StoredRoot]:
         """The roots of this repo that nothing needs, that are old enough, and that are ours to judge."""
         result, gone = self._result, []
+        expired = {version.digest for version in result.expired}
         mine = clone_id(self._repo.shared)
         for stored in census.roots:
             root = stored.root
@@ -190,7 +228,7 @@ class _Gc:
             if (
                 root.repo != self._repo.config.repo_id
                 or root.kind == "record"
-                or root.digest in marks.digests
+                or root.digest in marks.digests | expired
             ):
                 continue
             age = self._now - stored.modified
@@ -248,9 +286,10 @@ class _Gc:
             delete_roots(backend, gone)
         roots = read_roots(backend, self._executor, [stored.name for stored in kept])
         garbage = find_garbage(census, roots, doomed, needed)
-        if not garbage:
+        if not garbage and not (gone and grace):
             return
         if grace:
+            # Also where nothing but roots goes: it says that they are removed now, and how long they can be brought back.
             doom(backend, repo_id, id_, garbage)
             self._result.doomed_bytes = garbage.size
             return
@@ -311,6 +350,7 @@ class _Gc:
                     self._progress.note(f"warning: {root.digest.short} is not brought back: {error.message}")
                     lost = True
                     continue
+                forget_expiry(self._backend, root.repo, root.digest)
                 self._result.restored.append(_version(root))
             if not lost and not dry_run:
                 forget_tombstone(self._backend, id_)

@@ -176,7 +176,7 @@ def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredR
     """Keep the text of roots in the trash, then delete them. Killed in between, some are still there. Raises StorageError."""
     texts = [stored.text for stored in gone if not stored.name.endswith(layout.RESCUE)]
     if texts:
-        removed = RemovedRoots(repo, _who(), _now(), tuple(dict.fromkeys(texts)))
+        removed = RemovedRoots(repo, who_am_i(), _now(), tuple(dict.fromkeys(texts)))
         backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
     delete_roots(backend, gone)
 
@@ -210,7 +210,7 @@ def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
     """Write the tombstone; that it waits is written first. Raises StorageError."""
     tombstone = Tombstone(
         repo,
-        _who(),
+        who_am_i(),
         _now(),
         tuple(sorted(garbage.indexes)),
         tuple(sorted(map(layout.sealed_name, garbage.packs))),
@@ -243,7 +243,7 @@ class Claim:
         self._prefix = f"{layout.TRASH}{id_}{CLAIM}"
         self.name = self._prefix + os.urandom(8).hex()
         self._said = time.time()
-        backend.replace(self.name, f"{_who()} {_now()}\n".encode())
+        backend.replace(self.name, f"{who_am_i()} {_now()}\n".encode())
         now = backend.now()
         others = [
             file
@@ -268,7 +268,7 @@ class Claim:
                 "run the same command again",
             )
         if elapsed > CLAIM_SECONDS / 6:
-            self._backend.replace(self.name, f"{_who()} {_now()}\n".encode())
+            self._backend.replace(self.name, f"{who_am_i()} {_now()}\n".encode())
             self._said = time.time()
 
     def release(self) -> None:
@@ -378,7 +378,8 @@ def _pack_of(file: StoredFile) -> bytes:
         raise ConflictError(f"{file.name} is no pack: nothing is deleted where strange files are") from error
 
 
-def _who() -> str:
+def who_am_i() -> str:
+    """The user and the machine, for people to read."""
     return f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}"
 
 

@@ -12,6 +12,7 @@ ROOTS = "roots/"
 BLOBS = "blobs/"
 CLONES = "clones/"
 TRASH = "trash/"
+EXPIRED = "expired/"
 # Beside a root that is about to be written, so that gc sees what it is going to rely on.
 RESCUE = ".rescue"
 
@@ -47,6 +48,16 @@ def index_path(name: str) -> str:
 def root_path(repo_id: str, digest: Digest) -> str:
     """The stored file of a repo's root for ``digest``."""
     return f"{ROOTS}{repo_id}/{digest.file_name}"
+
+
+def expired_prefix(repo_id: str) -> str:
+    """Where the notes of a repo's expired versions are."""
+    return f"{EXPIRED}{repo_id}/"
+
+
+def expired_path(repo_id: str, digest: Digest) -> str:
+    """The stored note that a repo's version was dropped on purpose."""
+    return f"{expired_prefix(repo_id)}{digest.file_name}"
 
 
 def blob_path(algorithm: str, raw: bytes) -> str:

@@ -154,6 +154,9 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
     )
     _print_before(result.read)
+    if result.expired:
+        names = ", ".join(show_path(path) for path in result.expired)
+        talk(f"expired, and not here any more: {names}")
     if result.elsewhere:
         names = ", ".join(show_path(path) for path in result.elsewhere)
         talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,13 @@ OlderThan = Annotated[
         "--older-than",
         metavar="DAYS",
         show_default=False,
-        help="On a remote: what other clones stored and nothing here knows, too, from this age on",
+        help="On a remote: what other clones stored and nothing here knows, too; with --expire: how old",
+    ),
+]
+Expire = Annotated[
+    str | None,
+    typer.Option(
+        "--expire", metavar="PATH", show_default=False, help="Drop old versions of a dataset from history"
     ),
 ]
 Most = Annotated[bool, typer.Option("--most", help="Go on where more than half would go")]
@@ -44,6 +51,7 @@ def gc(
     remote: Remote = None,
     grace: Grace = "14",
     older_than: OlderThan = None,
+    expire: Expire = None,
     most: Most = False,
     restore: Restore = False,
     dry_run: DryRun = False,
@@ -62,6 +70,7 @@ def gc(
       datavc gc -r origin --yes
       datavc gc --restore
       datavc gc --grace 0
+      datavc gc --expire train --older-than 180
 
     Exit codes: 0 done, 1 refused or failed, 2 usage, 10 no repository, 11 locked, 12 the store is damaged.
     """
@@ -70,35 +79,33 @@ def gc(
 
     session = current()
     repo = Repo.find(session.folder)
-    if older_than is not None and remote is None:
-        raise UsageError("--older-than is about what other clones stored on a remote", "datavc gc -r NAME")
     if remote is not None and not dry_run:
         let_write(repo, remote, yes=yes)
-
-    def confirm(plan: GcResult) -> bool:
-        if not json:
-            print_plan(plan, would="")
-        if yes or agrees("Go on?"):
-            return True
-        raise UsageError(
-            "nothing was deleted: nobody agreed", "datavc gc --yes, or look: datavc gc --dry-run"
-        )
 
     result = collect(
         repo,
         remote=remote,
         grace=_seconds("--grace", grace),
         older_than=None if older_than is None else _seconds("--older-than", older_than),
+        expire=None if expire is None else session.absolute(expire),
         most=most,
         restore=restore,
         dry_run=dry_run,
-        confirm=confirm,
+        confirm=partial(_confirm, yes=yes, json=json),
         progress=session.progress,
     )
     if json:
         print_json(result)
     else:
         (print_restored if restore else print_result)(result, dry_run=dry_run)
+
+
+def _confirm(plan: GcResult, *, yes: bool, json: bool) -> bool:
+    if not json:
+        print_plan(plan, would="")
+    if yes or agrees("Go on?"):
+        return True
+    raise UsageError("nothing was deleted: nobody agreed", "datavc gc --yes, or look: datavc gc --dry-run")
 
 
 def _seconds(option: str, text: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from datavc.errors import DatavcError
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
-from datavc.git.mentions import every_pointer, has_all_history
+from datavc.git.mentions import every_pointer, has_all_history, tip_pointers
 from datavc.git.program import Git
 from datavc.operations.steps.cleaning.clones import Clone, clones_of, is_own_past
 from datavc.operations.steps.cleaning.evicting import files_of
@@ -46,18 +46,34 @@ def mark(repo: Repo, *, shared: bool) -> Marks:
     Raises:
         DatavcError: what this clone needs cannot be known.
     """
-    marks = Marks(_needed_by(repo.shared))
+    marks = Marks(_needed_by(repo.shared, every_pointer))
     if not _knows_history(repo.shared):
         marks.unknown.append(f"this one {_PARTLY}")
     # Git does not say where all work trees are: one that was made with --separate-git-dir.
     marks.digests |= _named_in(_pointer_texts(repo.root, repo.git))
     if shared:
-        for clone in clones_of(repo):
-            is_other = clone.standing != "this" and not is_own_past(repo, clone)
-            # What another repo's roots reach stays anyway.
-            if is_other and clone.repo in (repo.config.repo_id, ""):
-                _mark_clone(clone, marks)
+        for clone in _others(repo):
+            _mark_clone(clone, marks)
     return marks
+
+
+def mark_tips(repo: Repo, *, shared: bool) -> set[Digest]:
+    """As :func:`mark`, without what history alone leads to. Raises DatavcError: something cannot be known."""
+    digests = _needed_by(repo.shared, tip_pointers) | _named_in(_pointer_texts(repo.root, repo.git))
+    for clone in _others(repo) if shared else ():
+        digests |= _needed_by(Path(clone.place), tip_pointers)
+    return digests
+
+
+def _others(repo: Repo) -> list[Clone]:
+    """The other clones of this repo that use the cache: what another repo's roots reach stays anyway."""
+    return [
+        clone
+        for clone in clones_of(repo)
+        if clone.standing != "this"
+        and not is_own_past(repo, clone)
+        and clone.repo in (repo.config.repo_id, "")
+    ]
 
 
 def _mark_clone(clone: Clone, marks: Marks) -> None:
@@ -66,14 +82,14 @@ def _mark_clone(clone: Clone, marks: Marks) -> None:
         return
     place = Path(clone.place)
     try:
-        marks.digests |= _needed_by(place)
+        marks.digests |= _needed_by(place, every_pointer)
         if not _knows_history(place):
             marks.unknown.append(f"{clone} {_PARTLY}")
     except (DatavcError, OSError) as error:
         marks.unknown.append(f"{clone} ({error})")
 
 
-def _needed_by(shared: Path) -> set[Digest]:
+def _needed_by(shared: Path, held_by_git: Callable[[Path], list[bytes]]) -> set[Digest]:
     """What the clone needs whose private folder is ``shared``. Raises DatavcError, OSError."""
     with storage_errors(shared):
         os.stat(shared)
@@ -82,7 +98,7 @@ def _needed_by(shared: Path) -> set[Digest]:
         texts += _pointer_texts(shared.parent, None)
     else:
         common = shared.parent
-        texts += every_pointer(common)
+        texts += held_by_git(common)
         for private in (common / "worktrees").glob("*/datavc"):
             with storage_errors(private):
                 texts += _private_texts(private)

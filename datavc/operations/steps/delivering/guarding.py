@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datavc.errors import ConflictError, ObjectNotFound, OutOfSpace
 from datavc.formats.amounts import count, files_and_bytes, human_size
 from datavc.formats.paths import show_some
-from datavc.operations.steps.delivering.switching import Job
+from datavc.operations.steps.delivering.switching import Job, Wanted
+from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.storing.placing import free_bytes, require_free_files
 from datavc.progress import Progress
 from datavc.repo import Repo
@@ -29,6 +30,9 @@ def refuse_unsaved(repo: Repo, unsaved: dict[bytes, list[bytes]]) -> None:
 
 def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
     """Refuse to begin without every byte. Raises ObjectNotFound."""
+    for job in jobs:
+        if job.missing:
+            refuse_expired(repo, job.wanted)
     missing = [path for job in jobs for path in job.missing]
     if not missing:
         return
@@ -38,6 +42,13 @@ def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
         "datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local cache.dir "
         "FOLDER), and datavc add stores them again from a copy of the files",
     )
+
+
+def refuse_expired(repo: Repo, wanted: Wanted) -> None:
+    """Say so if the version that is missing was dropped on purpose. Raises ObjectNotFound."""
+    known = expired([repo.cache.backend], repo.config.repo_id, wanted.path, wanted.pointer.digest)
+    if known is not None:
+        raise ObjectNotFound(f"{known.message}; nothing was touched", known.hint)
 
 
 def refuse_full(repo: Repo, jobs: Sequence[Job], progress: Progress) -> None:

@@ -28,6 +28,7 @@ from datavc.formats.pack import LIST
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER, MAX_DEPTH
 from datavc.operations.steps.naming.chosen import Version
+from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.transfers.blobs import TrustedBlobs
 from datavc.operations.steps.transfers.pieces import Part, Pieces, span_of
 from datavc.operations.steps.transfers.sources import Remotes, Source, Sources
@@ -330,6 +331,10 @@ class Content:
         if self._sources.failures:
             failure = self._sources.failures[-1]
             return StorageError(f"{name} cannot be read: {failure.message}", failure.hint)
+        places = [self._cache.backend, *(store.backend for store in self._sources.asked)]
+        known = expired(places, self._cache.repo_id, self.version.path, self.version.digest)
+        if known is not None:
+            return known
         asked = ", ".join(store.describe() for store in self._sources.asked)
         where = (
             f"neither in the cache nor on {asked}" if asked else "not in the cache, and there is no remote"

@@ -14,6 +14,7 @@ from datavc.formats.record import MAX_RECORD_BYTES
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.naming.chosen import Version
+from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.storing.reachable import Reachable
 from datavc.operations.steps.transfers.closure import affected_paths
@@ -202,6 +203,10 @@ class Fetching:
         if self._sources.failures:
             failure = self._sources.failures[-1]
             raise StorageError(f"{name} cannot be fetched: {failure.message}", failure.hint)
+        places = [self._cache.backend, *(store.backend for store in self._sources.asked)]
+        known = expired(places, self._cache.repo_id, version.path, version.digest)
+        if known is not None:
+            raise known
         asked = ", ".join(store.describe() for store in self._sources.asked)
         raise ObjectNotFound(
             f"{name} cannot be fetched: {version.digest.short} is not, or not wholly, on {asked}: {paths}",
