@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from datavc.errors import MalformedError
+from datavc.errors import DatavcError, DigestMismatch, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
+from datavc.formats.record import Record
+from datavc.operations.steps.health.named import Places, Records, named_by_pointers
 from datavc.operations.steps.health.reading import ReadNow, check_log, read_in_workers
-from datavc.operations.steps.runs.recordstore import parts_of
+from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.trees.soundness import ABSENT, Soundness
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
@@ -22,13 +25,17 @@ from datavc.store.index import ObjectIndex
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong. ``object`` is a stored file or a digest; ``dataset`` and ``path`` say what it affects, if known."""
+    """Something wrong. ``object`` is a stored file or a digest; ``dataset`` and ``path`` say what it affects, if known.
+
+    ``revisions`` are the commits that wrote the pointers through which it does, newest first.
+    """
 
     kind: str
     object: str
     message: str
     dataset: bytes | None = None
     path: bytes | None = None
+    revisions: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,17 +59,24 @@ class FsckResult:
     by_listing: int = 0
 
     def add(
-        self, kind: str, thing: str, message: str, dataset: bytes | None = None, path: bytes | None = None
+        self,
+        kind: str,
+        thing: str,
+        message: str,
+        dataset: bytes | None = None,
+        path: bytes | None = None,
+        revisions: Iterable[str] = (),
     ) -> None:
         """One more problem; ``path`` is inside the ``dataset``."""
         if path is not None and dataset is not None:
             path = dataset + b"/" + path if path else dataset
             message = f"{show(path)} {message}"
-        self.problems.append(Problem(kind, thing, message, dataset, path))
+        self.problems.append(Problem(kind, thing, message, dataset, path, tuple(revisions)))
 
 
 def fsck(repo: Repo, *, rule: Rule = EVERYTHING, jobs: int = 1, progress: Progress = SILENT) -> FsckResult:
-    """Read every pack, pack index, root and blob of this clone's cache, and walk every version that roots or pointers name.
+    """Read every pack, pack index, root and blob of this clone's cache, and walk every version and record that roots name, or
+    pointers in the workspace and in git's history.
 
     ``rule`` says which packs and blobs are read. What was read is remembered: an interrupted check goes on where it was.
 
@@ -134,38 +148,76 @@ class _Check:
                 )
 
     def versions(self) -> None:
-        """Every version that a root of this repo or a pointer in the workspace names: is all of it here, and sound?"""
-        named: dict[tuple[Digest, str], set[bytes]] = {}
+        """Every version that a root of this repo or a pointer names, in the workspace or at a revision: is all of it here?"""
+        named = named_by_pointers(self._repo)
+        for wrong in named.wrong:
+            where = f"{show(wrong.path)}.datavc" + (f" at {wrong.commit[:12]}" if wrong.commit else "")
+            at = [wrong.commit] if wrong.commit else []
+            self.result.add("pointer", where, wrong.message, wrong.path, revisions=at)
+        versions, rooted = dict(named.versions), set()
         for name, root in self._cache.roots():
             if root is None:
                 self.result.add("root", name, "cannot be read, so it proves nothing")
-            elif root.complete:
-                named.setdefault((root.digest, root.kind), set()).add(root.path)
-        # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
-        unpromised = set()
-        expired = expired_digests(self._cache.backend, self._cache.repo_id)
-        for dataset in self._repo.datasets():
-            version = dataset.digest, dataset.pointer.kind
-            if version not in named and (self._repo.remotes() or dataset.digest in expired):
-                unpromised.add(version)
-            named.setdefault(version, set()).add(dataset.path)
+            elif root.complete and root.digest.algorithm == self._repo.algorithm:
+                rooted.add((root.digest, root.kind))
+                if root.kind != RECORD:
+                    versions.setdefault((root.digest, root.kind), {}).setdefault(root.path, [])
         index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes())
-        judge = Soundness(self._cache, index, self._bad, self._bad_packs)
+        self._judge = Soundness(self._cache, index, self._bad, self._bad_packs)
+        reader = Records(self._repo)
+        with_root = (digest for digest, kind in rooted if kind == RECORD)
+        records = reader.reached(with_root, named.records)
+        self._progress.begin("checking versions", total_files=len(versions) + len(records))
         elsewhere: set[bytes] = set()
-        gone: set[bytes] = set()
-        self._progress.begin("checking versions", total_files=len(named))
-        for (digest, kind), datasets in named.items():
-            self.result.versions += 1
-            self._progress.advance(files=1)
-            flaws = (flaw for part in parts_of(self._repo, digest, kind) for flaw in judge.flaws(*part))
-            for path, message, thing in flaws:
-                if message == ABSENT and (digest, kind) in unpromised:
-                    (gone if digest in expired else elsewhere).update(datasets)
-                    continue
-                for dataset_path in sorted(datasets):
-                    self.result.add("version", thing, message, dataset_path, path)
+        for (digest, kind), places in versions.items():
+            # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
+            is_promised = (digest, kind) in rooted or not self._repo.remotes()
+            if (
+                self._version(digest, kind, places, is_promised=is_promised)
+                and (digest, kind) in named.current
+            ):
+                elsewhere |= places.keys()
+        for digest, places in records.items():
+            is_promised = (digest, RECORD) in rooted or not self._repo.remotes()
+            self._record(digest, reader.get(digest), places, is_promised=is_promised)
         self._progress.end()
         self.result.elsewhere, self.result.expired = sorted(elsewhere), sorted(gone)
+
+    def _version(self, digest: Digest, kind: str, places: Places, *, is_promised: bool) -> bool:
+        """Whether something of a version is not here that need not be."""
+        self.result.versions += 1
+        self._progress.advance(files=1)
+        is_elsewhere = False
+        for path, message, thing in self._judge.flaws(digest, kind):
+            if message == ABSENT and not is_promised:
+                is_elsewhere = True
+                continue
+            for dataset, commits in sorted(places.items()):
+                self.result.add("version", thing, message, dataset, path, commits)
+        return is_elsewhere
+
+    def _record(
+        self, digest: Digest, record: Record | DatavcError, places: Places, *, is_promised: bool
+    ) -> None:
+        """A record, and what it keeps beside it. The records that it names are judged by themselves."""
+        self.result.versions += 1
+        self._progress.advance(files=1)
+        parts = [("", digest, "file")]
+        if isinstance(record, Record):
+            parts += [(f"its {name} ", kept.digest, kept.kind) for name, kept in record.objects.items()]
+        elif not isinstance(record, ObjectNotFound | DigestMismatch):
+            self._record_problem(str(digest), f"the record {digest.short}: {record.message}", places)
+        for part, raw, kind in parts:
+            for path, message, thing in self._judge.flaws(raw, kind):
+                if message != ABSENT or is_promised:
+                    inner = f"({show(path)}) " if path else ""
+                    self._record_problem(thing, f"the record {digest.short}: {part}{inner}{message}", places)
+
+    def _record_problem(self, thing: str, message: str, places: Places) -> None:
+        if not places:
+            self.result.add(RECORD, thing, message)
+        for dataset, commits in sorted(places.items()):
+            self.result.add(RECORD, thing, message, dataset, revisions=commits)
 
     def _readable_indexes(self) -> list[str]:
         damaged = {problem.object for problem in self.result.problems if problem.kind == "pack index"}

@@ -14,12 +14,13 @@ from datavc.errors import UsageError
 from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.fsck import FsckResult
+    from datavc.operations.fsck import FsckResult, Problem
     from datavc.operations.steps.health.reading import ReadNow
     from datavc.repo import Repo
     from datavc.store.checklog import Rule
 
 _CORRUPT = 12
+_SHOWN_COMMITS = 3
 
 
 Remote = Annotated[
@@ -57,10 +58,11 @@ def fsck(
 ) -> int | None:
     """Check the cache or a remote, or repair the cache
 
-    Reads and hashes every pack, index, root and blob, then walks every version that this repository's roots and pointers
-    name. What is damaged or missing is named with the datasets and paths that it affects. Of a remote, listings and pack
-    indexes are compared with the roots, and each pack with the checksum that the server keeps, if any (XXHASH128 on S3): a
-    HEAD for each, and no byte is read. --full reads all of it.
+    Reads and hashes every pack, index, root and blob, then walks every version and record that this repository's roots name,
+    and the pointers of all commits. What is damaged or missing is named with the datasets, paths and commits that it affects.
+
+    Of a remote, listings and pack indexes are compared with the roots, and each pack with the checksum that the server keeps,
+    if it does (XXHASH128 on S3): a HEAD for each, and no byte is read. --full reads all of it.
 
     What was read is remembered: a check that was interrupted goes on where it was when it is run again within a week, unless
     --older-than 0 begins anew. --sample 5% reads that share of the bytes, what was not read for the longest time first, so
@@ -145,8 +147,7 @@ def _repair(repo: Repo, *, json: bool) -> int | None:
 
 def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
     for problem in result.problems:
-        where = f" (dataset {show_path(problem.dataset)})" if problem.dataset is not None else ""
-        print(f"{problem.kind} {problem.object}: {problem.message}{where}")
+        print(f"{problem.kind} {problem.object}: {problem.message}{_affects(problem)}")
     how = f"{count(result.objects, 'object')}, " if result.objects else ""
     talk(
         f"{count(result.packs, 'pack')}, {how}{human_size(result.size)} and "
@@ -163,6 +164,17 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
     if result.problems and remote is not None:
         datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
         next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
+
+
+def _affects(problem: Problem) -> str:
+    """The dataset, and the commits that have the version in question."""
+    if problem.dataset is None:
+        return ""
+    commits = [commit[:12] for commit in problem.revisions]
+    if len(commits) > _SHOWN_COMMITS:
+        commits[_SHOWN_COMMITS:] = [f"{len(commits) - _SHOWN_COMMITS:,} more"]
+    at = f" at {', '.join(commits)}" if commits else ""
+    return f" (dataset {show_path(problem.dataset)}{at})"
 
 
 def _means(result: FsckResult) -> str:

@@ -184,20 +184,6 @@ def has_record(repo: Repo, digest: Digest) -> bool:
     return root is not None and root.kind == RECORD
 
 
-def parts_of(repo: Repo, digest: Digest, kind: str) -> list[tuple[Digest, str]]:
-    """What a root of ``kind`` vouches for, each with its kind: itself; of a record that can be read, its objects too.
-
-    The records that it names have roots of their own.
-    """
-    if kind != RECORD:
-        return [(digest, kind)]
-    try:
-        record = read_record(repo, digest)
-    except DatavcError:
-        return [(digest, "file")]
-    return [(digest, "file"), *((kept.digest, kept.kind) for kept in record.objects.values())]
-
-
 def _tree(algorithm: str, rows: Mapping[bytes, tuple[int, int, int, bytes]]) -> Tree:
     names = sorted(rows)
     return Tree(
