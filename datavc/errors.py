@@ -5,6 +5,7 @@
     ├── NotFoundError (LookupError)  exit 1    the thing asked for does not exist
     │   ├── RepoNotFound             exit 10
     │   ├── ObjectNotFound                     bytes that no store at hand holds
+    │   │   └── PurgedError                    and that none may hold: they were purged
     │   └── StoredFileNotFound                 a backend has no file of that name
     ├── ConflictError                exit 1    going on would overwrite or contradict something
     │   └── Locked                   exit 11
@@ -56,6 +57,10 @@ class RepoNotFound(NotFoundError):
 
 class ObjectNotFound(NotFoundError):
     """An object that no store at hand holds."""
+
+
+class PurgedError(ObjectNotFound):
+    """An object that was deleted for good by ``purge``, and is not taken back."""
 
 
 class StoredFileNotFound(NotFoundError):

@@ -16,6 +16,7 @@ TREE = {
     "NotFoundError": ("DatavcError", 1),
     "RepoNotFound": ("NotFoundError", 10),
     "ObjectNotFound": ("NotFoundError", 1),
+    "PurgedError": ("ObjectNotFound", 1),
     "StoredFileNotFound": ("NotFoundError", 1),
     "ConflictError": ("DatavcError", 1),
     "Locked": ("ConflictError", 11),

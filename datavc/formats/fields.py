@@ -79,6 +79,10 @@ class Fields:
             raise self.wrong(name, "a whole number from 0 to 2^63 - 1")
         return value
 
+    def optional_count(self, name: str) -> int | None:
+        """As :meth:`count`, or None where the field is null or absent."""
+        return None if self._values.get(name) is None else self.count(name)
+
     def flag(self, name: str) -> bool:
         """True or false."""
         value = self._values.get(name)
@@ -107,13 +111,13 @@ class Fields:
         except MalformedError as error:
             raise type(error)(f"{self.what}: {name!r}: {error.message}", error.hint) from None
 
-    def texts(self, name: str, pattern: str, must: str) -> tuple[str, ...]:
-        """A list of different strings that each match ``pattern``."""
+    def texts(self, name: str, pattern: str, must: str, *, distinct: bool = True) -> tuple[str, ...]:
+        """A list of strings, all different where they must be ``distinct``, that each match ``pattern``."""
         value = self._values.get(name)
         if (
             not isinstance(value, list)
             or not all(isinstance(text, str) and re.fullmatch(pattern, text) for text in value)
-            or len(set(value)) != len(value)
+            or (distinct and len(set(value)) != len(value))
         ):
             raise self.wrong(name, must)
         return tuple(value)

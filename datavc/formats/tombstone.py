@@ -1,5 +1,7 @@
 """What gc leaves in ``trash/``: tombstones, which name stored files that are to go, and the roots that it removed.
 
+And what purge leaves there: which packs and pack indexes are gone at once, and what took their place.
+
 When these are written, obeyed and removed is the business of ``store``. Specified in ``docs/reference/formats-text.md``.
 """
 
@@ -40,6 +42,18 @@ class RemovedRoots:
     who: str
     when: str
     roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Packs that are gone without a grace, pack indexes (old and new names) that took others' places, and those ``added``."""
+
+    repo: str
+    who: str
+    when: str
+    packs: tuple[str, ...]
+    indexes: tuple[tuple[str, str], ...]
+    added: tuple[str, ...] = ()
 
 
 def encode_tombstone(tombstone: Tombstone) -> bytes:
@@ -98,4 +112,37 @@ def decode_removed(data: bytes, where: str = "the removed roots") -> RemovedRoot
         who=fields.text("who"),
         when=fields.time("when"),
         roots=roots,
+    )
+
+
+def encode_rewritten(rewritten: Rewritten) -> bytes:
+    """``rewritten`` as sealed text. Raises UsageError where it is too long."""
+    fields = {
+        "format": TOMBSTONE_FORMAT,
+        "repo": rewritten.repo,
+        "who": rewritten.who,
+        "when": rewritten.when,
+        "packs": list(rewritten.packs),
+        "old": [old for old, _ in rewritten.indexes],
+        "new": [new for _, new in rewritten.indexes],
+        "added": list(rewritten.added),
+    }
+    return seal(fields, "the note of what was rewritten", MAX_TOMBSTONE_BYTES)
+
+
+def decode_rewritten(data: bytes, where: str = "the note of what was rewritten") -> Rewritten:
+    """Read what was rewritten. Raises as :func:`decode_tombstone`."""
+    fields = Fields(unseal(data, where, MAX_TOMBSTONE_BYTES), where)
+    fields.require_format((TOMBSTONE_FORMAT,))
+    old = fields.texts("old", _SEALED, "a list of names of pack indexes")
+    new = fields.texts("new", _SEALED, "a list of names of pack indexes", distinct=False)
+    if len(old) != len(new):
+        raise MalformedError(f"{where} does not give one new pack index for each old one")
+    return Rewritten(
+        repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
+        who=fields.text("who"),
+        when=fields.time("when"),
+        packs=fields.texts("packs", _SEALED, "a list of names of packs"),
+        indexes=tuple(zip(old, new, strict=True)),
+        added=fields.texts("added", _SEALED, "a list of names of pack indexes"),
     )

@@ -176,7 +176,7 @@ def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredR
     """Keep the text of roots in the trash, then delete them. Killed in between, some are still there. Raises StorageError."""
     texts = [stored.text for stored in gone if not stored.name.endswith(layout.RESCUE)]
     if texts:
-        removed = RemovedRoots(repo, who_am_i(), _now(), tuple(dict.fromkeys(texts)))
+        removed = RemovedRoots(repo, who_am_i(), now_text(), tuple(dict.fromkeys(texts)))
         backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
     delete_roots(backend, gone)
 
@@ -211,13 +211,13 @@ def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
     tombstone = Tombstone(
         repo,
         who_am_i(),
-        _now(),
+        now_text(),
         tuple(sorted(garbage.indexes)),
         tuple(sorted(map(layout.sealed_name, garbage.packs))),
         tuple(sorted({name.rpartition("/")[2] for name in garbage.blobs})),
     )
     encoded = encode_tombstone(tombstone)
-    backend.write(f"{layout.TRASH}{id_}{WAITING}", _now().encode() + b"\n")
+    backend.write(f"{layout.TRASH}{id_}{WAITING}", now_text().encode() + b"\n")
     backend.write(f"{layout.TRASH}{id_}", encoded)
 
 
@@ -243,7 +243,7 @@ class Claim:
         self._prefix = f"{layout.TRASH}{id_}{CLAIM}"
         self.name = self._prefix + os.urandom(8).hex()
         self._said = time.time()
-        backend.replace(self.name, f"{who_am_i()} {_now()}\n".encode())
+        backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
         now = backend.now()
         others = [
             file
@@ -268,7 +268,7 @@ class Claim:
                 "run the same command again",
             )
         if elapsed > CLAIM_SECONDS / 6:
-            self._backend.replace(self.name, f"{who_am_i()} {_now()}\n".encode())
+            self._backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
             self._said = time.time()
 
     def release(self) -> None:
@@ -383,5 +383,6 @@ def who_am_i() -> str:
     return f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}"
 
 
-def _now() -> str:
+def now_text() -> str:
+    """The time here, for notes that are left in a store."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -13,6 +13,8 @@ BLOBS = "blobs/"
 CLONES = "clones/"
 TRASH = "trash/"
 EXPIRED = "expired/"
+PURGED = "purged/"
+QUARANTINE = "quarantine/"
 # Beside a root that is about to be written, so that gc sees what it is going to rely on.
 RESCUE = ".rescue"
 
@@ -64,3 +66,8 @@ def blob_path(algorithm: str, raw: bytes) -> str:
     """The stored file of a whole blob, in caches that share files with the workspace."""
     text = raw.hex()
     return f"{BLOBS}{text[:2]}/{algorithm}-{text}"
+
+
+def purged_path(digest: Digest) -> str:
+    """The stored file that says that this object was purged."""
+    return f"{PURGED}{digest.file_name}"

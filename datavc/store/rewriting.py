@@ -13,45 +13,26 @@ The new packs hold the same in the same order whoever writes them, so a second r
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from datavc.backends.base import Backend
 from datavc.errors import IntegrityError, StoredFileNotFound
 from datavc.formats.pack import DATA, META
-from datavc.formats.packindex import PackIndexReader
-from datavc.formats.root import Root, decode_root, encode_root
+from datavc.formats.root import Root, encode_root
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
 from datavc.store.garbage import StoredRoot, read_roots
-from datavc.store.index import IndexBuilder, Location, ObjectIndex
+from datavc.store.index import Location
 from datavc.store.packreader import decode_entry, locations, open_pack
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
+from datavc.store.repointing import Rewriting, kept_rows, open_index, publish_rows, repointed
 from datavc.store.tombstones import Guard
 
 Keep = Callable[[bytes], bool]
 """Whether an object, by its raw digest, is kept."""
-
-
-@dataclass(slots=True)
-class Rewriting:
-    """What took the place of what. ``packs``, with their lengths, are replaced; ``indexes`` gives the new for each old name.
-
-    ``added`` are new indexes of packs that no index named.
-    """
-
-    packs: dict[bytes, int] = field(default_factory=dict)
-    indexes: dict[str, str] = field(default_factory=dict)
-    added: list[str] = field(default_factory=list)
-
-    def names(self, indexes: Iterable[str]) -> tuple[str, ...]:
-        """The pack indexes to name instead of those."""
-        return tuple(dict.fromkeys(self.indexes.get(name, name) for name in indexes))
 
 
 def rewrite_packs(
@@ -70,6 +51,7 @@ def rewrite_packs(
 
     Raises:
         IntegrityError: a pack is damaged, or of an unknown format; what is sound in it can be saved by ``fsck --repair``.
+        StoredFileNotFound: a pack or pack index was deleted meanwhile.
         StorageError, OutOfSpace: what was written stays and is used by the next run.
     """
     copies: dict[str, _Copy] = {}
@@ -93,73 +75,55 @@ def rewrite_packs(
             (digest, row) for digest, row in copy.rows.items() if not copy.sources[digest].isdisjoint(orphans)
         ]
         if rows:
-            done.added += _publish(backend, algorithm, rows, copy.sizes)
+            done.added += publish_rows(backend, algorithm, rows, copy.sizes)
     return done
-
-
-def reindex(backend: Backend, name: str, done: Rewriting) -> str:
-    """The pack index to name in place of ``name``, if that names a pack that was rewritten: it is written if need be.
-
-    For indexes that came after :func:`rewrite_packs`. Rows that were not kept are left out.
-
-    Raises:
-        StoredFileNotFound: there is no such pack index, and none took its place.
-    """
-    known = done.indexes.get(name)
-    if known is not None:
-        return known
-    reader = _open_index(backend, name)
-    if done.packs.keys().isdisjoint(pack for pack, _ in reader.packs):
-        return name
-    new = ObjectIndex(backend, reader.algorithm, [*dict.fromkeys([*done.indexes.values(), *done.added])])
-    moved = new.find_many(row[0] for row in reader.rows() if reader.packs[row[1]][0] in done.packs)
-    (done.indexes[name],) = _publish(
-        backend, reader.algorithm, _rows(reader, done, moved), dict(reader.packs) | new.packs()
-    )
-    return done.indexes[name]
 
 
 def begin_rewriting(backend: Backend) -> Guard:
     """What :func:`repoint_roots` needs; to be called before one looks what there is. Raises MalformedError."""
 
     def packs_of(names: tuple[str, ...]) -> dict[bytes, int]:
-        return {pack: size for name in names for pack, size in _open_index(backend, name).packs}
+        return {pack: size for name in names for pack, size in open_index(backend, name).packs}
 
     return Guard(backend, packs_of)
 
 
-def repoint_roots(backend: Backend, done: Rewriting, executor: Executor, guard: Guard) -> list[StoredRoot]:
-    """Make every root, of whatever repo, name the new pack indexes. Returns the roots as they were found.
+def repoint_roots(
+    backend: Backend,
+    done: Rewriting,
+    executor: Executor,
+    guard: Guard,
+    before: Callable[[], None] = lambda: None,
+) -> bool:
+    """Make every root, of whatever repo, name the new pack indexes; whether there was one that did not.
 
-    A root that is replaced counts as new.
+    ``before`` is called when the roots are known and none was replaced. A root that somebody writes meanwhile stays as it is.
+    One that is replaced counts as new.
 
     Raises:
         IntegrityError: a root cannot be read. ConflictError: gc is deleting what a root relies on.
     """
-    stored = read_roots(backend, executor)
-    for one in stored:
-        if repointed(one.root, done) is not one.root:
-            _repoint(backend, one.name, done, guard)
-    return stored
+    old = [
+        stored for stored in read_roots(backend, executor) if repointed(stored.root, done) is not stored.root
+    ]
+    if old:
+        before()
+    for stored in old:
+        _repoint(backend, stored, repointed(stored.root, done), guard)
+    return bool(old)
 
 
-def _repoint(backend: Backend, name: str, done: Rewriting, guard: Guard) -> None:
+def _repoint(backend: Backend, stored: StoredRoot, new: Root, guard: Guard) -> None:
     try:
-        # It may have become complete since it was listed.
-        new = repointed(decode_root(backend.read(name)), done)
+        if backend.read(stored.name).decode("ascii", "replace") != stored.text:
+            return
     except StoredFileNotFound:
         return
-    if name.endswith(layout.RESCUE):
+    if stored.name.endswith(layout.RESCUE):
         # Of a writer that is at work, or was killed: no version hangs on it.
-        backend.replace(name, encode_root(new))
+        backend.replace(stored.name, encode_root(new))
     else:
         guard.publish(new)
-
-
-def repointed(root: Root, done: Rewriting) -> Root:
-    """``root``, naming the new pack indexes."""
-    names = done.names(root.indexes)
-    return root if names == root.indexes else replace(root, indexes=names, nonce=os.urandom(8).hex())
 
 
 class _Copy:
@@ -203,7 +167,7 @@ def _copy_pack(backend: Backend, scratch: Path, pack: bytes, keep: Keep, copies:
             decode_entry(footer.algorithm, digest, location, stored)
             copy.streams[footer.content].add_stored(digest, stored, raw_length, flags & 1, flags >> 1)
             copy.sources.setdefault(digest, set()).add(pack)
-    except (StoredFileNotFound, IntegrityError) as error:
+    except IntegrityError as error:
         raise IntegrityError(
             f"{path} of {backend.describe()} cannot be rewritten: {error.message}", "datavc fsck --repair"
         ) from error
@@ -218,38 +182,9 @@ def _replace_indexes(
     for name in sorted(named):
         if done.packs.keys().isdisjoint(named[name]):
             continue
-        reader = _open_index(backend, name)
+        reader = open_index(backend, name)
         copy = copies[reader.algorithm]
-        (new,) = _publish(
-            backend, reader.algorithm, _rows(reader, done, copy.rows), dict(reader.packs) | copy.sizes
+        (new,) = publish_rows(
+            backend, reader.algorithm, kept_rows(reader, done, copy.rows), dict(reader.packs) | copy.sizes
         )
         done.indexes[name] = new
-
-
-def _rows(
-    reader: PackIndexReader, done: Rewriting, moved: Mapping[bytes, Location]
-) -> Iterator[tuple[bytes, Location]]:
-    """The rows of a pack index, those of rewritten packs as they are now; none for what was not kept."""
-    for digest, ordinal, *rest in reader.rows():
-        pack = reader.packs[ordinal][0]
-        if pack not in done.packs:
-            yield digest, (pack, *rest)  # type: ignore[misc]
-        elif digest in moved:
-            yield digest, moved[digest]
-
-
-def _publish(
-    backend: Backend,
-    algorithm: str,
-    rows: Iterable[tuple[bytes, Location]],
-    sizes: Mapping[bytes, int],
-) -> list[str]:
-    builder = IndexBuilder(algorithm)
-    for digest, location in rows:
-        builder.add(digest, location, sizes[location[0]])
-    return builder.publish(backend, empty=True)
-
-
-def _open_index(backend: Backend, name: str) -> PackIndexReader:
-    path = layout.index_path(name)
-    return PackIndexReader(partial(backend.read, path), backend.head(path).size)

@@ -7,6 +7,11 @@ gc will read that root before it deletes; if not, the writer gives up, and is to
 that gc has begun, or gc sees the writer's root. What was doomed after the writer began goes a grace later at the
 earliest, when the writer has long been done: one that takes longer than half the shortest grace looks at everything again.
 
+purge deletes at once. It says in ``trash/ID.rewritten`` which packs and pack indexes will go, then it changes the roots that
+name them, and deletes. A writer looks for such notes after it wrote its root. Either purge sees the root, or the writer sees
+the note; if it relied on something that goes, it withdraws its root, and is told to run again. ``trash/ID.done`` says that
+all of it is gone: packs of the same names were written anew since.
+
 Before gc removes roots it keeps their texts in ``trash/ID.roots``. A writer looks there after it wrote its root, and
 writes it again if gc has removed it meanwhile for the old one that it was.
 """
@@ -15,12 +20,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from datavc.backends.base import Backend, StoredFile
 from datavc.errors import ConflictError, StoredFileNotFound
 from datavc.formats.root import Root, decode_root, encode_root
-from datavc.formats.tombstone import Tombstone, decode_removed, decode_tombstone
+from datavc.formats.tombstone import Tombstone, decode_removed, decode_rewritten, decode_tombstone
 from datavc.store import layout
 
 DAY = 86_400.0
@@ -33,6 +39,10 @@ CLAIM_SECONDS = 3600.0
 WAITING = ".waiting"
 REMOVED = ".roots"
 CLAIM = ".claim-"
+REWRITTEN = ".rewritten"
+DONE = ".done"
+PURGING = ".purging"
+"""That a purge has begun: whoever sees one that was not there before looks anew what may not be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,11 @@ def read_tombstones(backend: Backend) -> dict[str, Doomed]:
     Raises:
         MalformedError, UnsupportedFormat: one cannot be read, so nobody knows what may be relied on.
     """
-    names = {file.name.removeprefix(layout.TRASH): file for file in backend.list(layout.TRASH)}
+    return _tombstones(backend, list(backend.list(layout.TRASH)))
+
+
+def _tombstones(backend: Backend, files: Iterable[StoredFile]) -> dict[str, Doomed]:
+    names = {file.name.removeprefix(layout.TRASH): file for file in files}
     found = {}
     for name, file in names.items():
         if "." in name:
@@ -82,13 +96,17 @@ class Guard:
         self._backend = backend
         self._packs_of = packs_of
         self._began = time.monotonic(), time.time()
-        self._seen = read_tombstones(backend)
+        files = list(backend.list(layout.TRASH))
+        self._seen = _tombstones(backend, files)
+        self._purges = {file.name for file in files if file.name.endswith(PURGING)}
+        self.saw_purge = False
+        """Whether a purge has begun since this was made, as far as the last :meth:`publish` saw."""
 
     def publish(self, root: Root) -> None:
         """Write ``root``, whose pack indexes and packs were seen there, or found in the pack indexes of another root.
 
         Raises:
-            ConflictError: gc is deleting, or has deleted, something that it relies on. The root was not written then.
+            ConflictError: gc or purge is deleting, or has deleted, something that it relies on. The root is not there then.
         """
         is_slow = self._elapsed() > SHORTEST_GRACE_SECONDS / 2
         packs = self._packs_of(root.indexes) if self._seen or is_slow else {}
@@ -102,12 +120,45 @@ class Guard:
                 self._backend.delete(aside)
         else:
             _write(self._backend, root)
-        self._outlive(root)
+        files = list(self._backend.list(layout.TRASH))
+        self._outlive(root, files)
+        self._require_current(root, files)
 
-    def _outlive(self, root: Root) -> None:
+    def _require_current(self, root: Root, files: list[StoredFile]) -> None:
+        """Withdraw a root that relies on what a purge has deleted since this began, or is deleting. Raises ConflictError."""
+        names = {file.name for file in files}
+        self.saw_purge = any(name.endswith(PURGING) and name not in self._purges for name in names)
+        notes = [name for name in names if name.endswith(REWRITTEN)]
+        if notes and not self._is_current(root, {name: _is_done(name, names) for name in notes}):
+            self._backend.delete(layout.root_path(root.repo, root.digest))
+            raise ConflictError(
+                f"something that was in {self._backend.describe()} when this began is deleted by datavc purge",
+                "when that is done, the same command again",
+            )
+
+    def _is_current(self, root: Root, notes: dict[str, bool]) -> bool:
+        """Whether all is there, and stays: ``notes`` of what was rewritten, and of each whether that is over."""
+        going: dict[bytes, bool] = {}
+        for name, is_done in notes.items():
+            with suppress(StoredFileNotFound):
+                note = decode_rewritten(self._backend.read(name), f"{name} of {self._backend.describe()}")
+                if not is_done and not {old for old, _ in note.indexes}.isdisjoint(root.indexes):
+                    return False
+                for pack in map(layout.sealed_raw, note.packs):
+                    going[pack] = going.get(pack, True) and is_done
+        try:
+            packs = self._packs_of(root.indexes)
+            relied = packs.keys() & going.keys()
+            return all(going[pack] for pack in relied) and self._is_whole(
+                root, {pack: packs[pack] for pack in relied}
+            )
+        except StoredFileNotFound:
+            return False
+
+    def _outlive(self, root: Root, files: list[StoredFile]) -> None:
         """See that gc does not remove this root for the one that it replaced."""
         name = layout.root_path(root.repo, root.digest)
-        for file, is_done in _removals(self._backend, self._seen):
+        for file, is_done in _removals(files, self._seen):
             try:
                 removed = decode_removed(self._backend.read(file.name), file.name)
             except StoredFileNotFound:
@@ -156,14 +207,18 @@ class Guard:
             return False
 
 
-def _removals(backend: Backend, seen: dict[str, Doomed]) -> list[tuple[StoredFile, bool]]:
+def _removals(files: list[StoredFile], seen: dict[str, Doomed]) -> list[tuple[StoredFile, bool]]:
     """The texts of roots that were removed since ``seen``, and of each whether that is over: then its tombstone is there."""
-    names = {file.name: file for file in backend.list(layout.TRASH)}
+    names = {file.name: file for file in files}
     return [
         (file, name.removesuffix(REMOVED) in names)
         for name, file in names.items()
         if name.endswith(REMOVED) and name.removeprefix(layout.TRASH).removesuffix(REMOVED) not in seen
     ]
+
+
+def _is_done(note: str, names: set[str]) -> bool:
+    return note.removesuffix(REWRITTEN) + DONE in names
 
 
 def _touching(tombstones: dict[str, Doomed], root: Root, packs: dict[bytes, int]) -> list[Doomed]:

@@ -9,55 +9,23 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killing import Killed, Stopping
 from schedules import Inline
 from stored import REPO_ID, XXH, contents, open_reader, overwrite, write_index, write_packs, write_root
 
 from datavc.backends.base import Backend
 from datavc.backends.memory import MemoryBackend
-from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import IntegrityError, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.pack import META
 from datavc.store import layout
 from datavc.store.garbage import find_garbage, packs_named, take_census
 from datavc.store.index import ObjectIndex
-from datavc.store.rewriting import Rewriting, begin_rewriting, reindex, repoint_roots, rewrite_packs
+from datavc.store.repointing import Rewriting, reindex
+from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs
 from datavc.store.roots import read_root
 
 THREADS: Executor = Inline()
-
-
-class Killed(BaseException):
-    """What stands for kill -9."""
-
-
-class Stopping(WrappingBackend):
-    """Dies just before its ``limit``-th change."""
-
-    def __init__(self, inner: Backend, limit: int) -> None:
-        super().__init__(inner)
-        self.left = limit
-
-    def _count(self) -> None:
-        if not self.left:
-            raise Killed
-        self.left -= 1
-
-    def write(self, name: str, data: bytes) -> bool:
-        self._count()
-        return super().write(name, data)
-
-    def write_file(self, name: str, source: Path) -> bool:
-        self._count()
-        return super().write_file(name, source)
-
-    def replace(self, name: str, data: bytes) -> None:
-        self._count()
-        super().replace(name, data)
-
-    def delete(self, name: str) -> None:
-        self._count()
-        super().delete(name)
 
 
 class Store:

@@ -1,0 +1,87 @@
+"""The note in ``purged/`` of every store: that an object was deleted for good, why, by whom and when.
+
+It names no path: a file's name may be what had to go. When it is written and obeyed is the business of ``store``.
+Specified in ``docs/reference/formats-text.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datavc.errors import MalformedError, UsageError
+from datavc.formats.digest import Digest
+from datavc.formats.fields import Fields
+from datavc.formats.sealed import seal, unseal
+
+PURGED_FORMAT = 0
+MAX_PURGED_BYTES = 64 << 10
+MAX_REASON = 1000
+"""Characters of a reason."""
+
+_REPO_ID = "[0-9a-f]{32}"
+_REASON = rf"[^\x00-\x1f\x7f]{{1,{MAX_REASON}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """One object that was purged: ``size`` in bytes if it was known, ``when`` RFC 3339 in UTC, ``repo`` who did it."""
+
+    digest: Digest
+    size: int | None
+    reason: str
+    who: str
+    when: str
+    repo: str
+
+    def __str__(self) -> str:
+        return f"purged on {self.when[:10]} by {self.who}: {self.reason}"
+
+
+def encode_purged(purged: Purged) -> bytes:
+    """``purged`` as sealed text. Raises UsageError: a value that no reader would take."""
+    what = "the note of what was purged"
+    fields = {
+        "format": PURGED_FORMAT,
+        "digest": str(purged.digest),
+        "size": purged.size,
+        "reason": purged.reason,
+        "who": purged.who,
+        "when": purged.when,
+        "repo": purged.repo,
+    }
+    try:
+        _purged(Fields(fields, what))
+    except MalformedError as error:
+        raise UsageError(error.message) from None
+    return seal(fields, what, MAX_PURGED_BYTES)
+
+
+def decode_purged(data: bytes, where: str = "the note of what was purged") -> Purged:
+    """Read a note; ``where`` is the printable name of its file, for messages.
+
+    Raises:
+        UnsupportedFormat: a format number or digest algorithm unknown to this version. MalformedError: anything else.
+    """
+    fields = Fields(unseal(data, where, MAX_PURGED_BYTES), where)
+    fields.require_format((PURGED_FORMAT,))
+    return _purged(fields)
+
+
+def is_reason(text: str) -> bool:
+    """Whether a note can have it: one line of 1 to 1,000 characters that can be printed."""
+    try:
+        Fields({"reason": text}, "").text("reason", _REASON)
+    except MalformedError:
+        return False
+    return bool(text.strip())
+
+
+def _purged(fields: Fields) -> Purged:
+    return Purged(
+        digest=fields.digest("digest"),
+        size=fields.optional_count("size"),
+        reason=fields.text("reason", _REASON, f"a line of 1 to {MAX_REASON} characters"),
+        who=fields.text("who"),
+        when=fields.time("when"),
+        repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
+    )
