@@ -168,15 +168,17 @@ class _Check:
         with_root = (digest for digest, kind in rooted if kind == RECORD)
         records = reader.reached(with_root, named.records)
         self._progress.begin("checking versions", total_files=len(versions) + len(records))
+        expired = expired_digests(self._cache.backend, self._cache.repo_id)
         elsewhere: set[bytes] = set()
+        gone: set[bytes] = set()
         for (digest, kind), places in versions.items():
             # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
-            is_promised = (digest, kind) in rooted or not self._repo.remotes()
-            if (
-                self._version(digest, kind, places, is_promised=is_promised)
-                and (digest, kind) in named.current
-            ):
-                elsewhere |= places.keys()
+            is_promised = (digest, kind) in rooted or not (self._repo.remotes() or digest in expired)
+            if self._version(digest, kind, places, is_promised=is_promised):
+                if digest in expired:
+                    gone |= places.keys()
+                elif (digest, kind) in named.current:
+                    elsewhere |= places.keys()
         for digest, places in records.items():
             is_promised = (digest, RECORD) in rooted or not self._repo.remotes()
             self._record(digest, reader.get(digest), places, is_promised=is_promised)
