@@ -1,6 +1,6 @@
 """Builds the preload library with the machine's C compiler, where there is one; without, datavc is installed without it.
 
-Why it is built like this: docs/decisions/0006-the-preload-library.md
+Why it is built like this: docs/decisions/0007-the-preload-library.md
 """
 
 from __future__ import annotations

@@ -16,9 +16,23 @@ RUN_LOG = "DATAVC_RUN_LOG"
 """The variable that names the folder in which watched processes note what they do."""
 # Extension modules that open files through Python alone, or none at all. Of any other, who knows.
 _SEEN_THROUGH = frozenset(
-    """numpy pandas scipy sklearn matplotlib PIL yaml _yaml markupsafe regex _cffi_backend cffi greenlet msgpack psutil xxhash
-    simplejson ujson orjson rpds charset_normalizer multidict yarl aiohttp frozenlist propcache kiwisolver contourpy
-    pydantic_core tornado zmq coverage wrapt bcrypt cryptography nacl backports pyfastcdc blake3""".split()  # noqa: SIM905
+    """numpy pandas scipy sklearn matplotlib PIL yaml markupsafe regex cffi_backend cffi greenlet msgpack psutil xxhash
+    simplejson ujson orjson rpds charset_normalizer multidict yarl aiohttp frozenlist propcache kiwisolver contourpy brotli
+    pydantic_core tornado zmq coverage wrapt bcrypt cryptography nacl backports pyfastcdc blake3
+    cyutility""".split()  # noqa: SIM905
+)
+# Of libraries that Python programs load by ctypes, those that compute.
+_COMPUTING = (
+    "libgomp",
+    "libomp",
+    "libiomp",
+    "libopenblas",
+    "libscipy_openblas",
+    "libmkl",
+    "libblas",
+    "libcu",
+    "libnv",
+    "libpython",
 )
 _SYSTEM = (
     b"/usr/", b"/lib/", b"/lib64/", b"/bin/", b"/sbin/", b"/etc/", b"/proc/", b"/sys/", b"/run/",
@@ -75,7 +89,7 @@ class Observed:
         """Libraries and programs that may have read what is not in ``read``."""
         if self.is_traced:
             return []
-        foreign = {name for name in self.extensions if name not in _SEEN_THROUGH and not name.startswith("_")}
+        foreign = {name.lstrip("_") for name in self.extensions} - _SEEN_THROUGH
         programs = _names(self.started)
         if self.seen:
             programs = (programs | _names({self.command})) - _names(self.seen) | _names(self.unseen)
@@ -233,7 +247,11 @@ def _note(observed: Observed, letter: bytes, text: str) -> None:
         observed.imported.add(text)
     elif letter == b"x":
         name, _, file = text.partition(" ")
-        if "/site-packages/" in file or "/dist-packages/" in file:
+        if (
+            "/site-packages/" in file
+            or "/dist-packages/" in file
+            or not (file or name.startswith(_COMPUTING))
+        ):
             observed.extensions[name] = file
     elif letter == b"e":
         observed.started.add(text)

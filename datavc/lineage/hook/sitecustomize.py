@@ -4,8 +4,9 @@ Found through PYTHONPATH, so that no user code changes, and by forked and spawne
 datavc, runs on any Python 3.8, and keeps each event as it happens: a worker that is killed runs no exit handler. Where the
 preload library sees the files and programs, it leaves them to it, and notes what is imported alone. Each process has a file
 of its own, mapped into memory, so that noting takes no system call. An event is a letter, a text, and NUL: ``r`` read, ``w``
-written, ``m`` moved there, ``d`` removed, ``i`` imported, ``x`` an extension module, ``e`` a program that was started, ``s``
-a generator that was seeded, ``P`` this interpreter, ``c`` the folder from which relative paths are seen from then on.
+written, ``m`` moved there, ``d`` removed, ``i`` imported, ``x`` an extension module or a library, ``e`` a program that was
+started, ``s`` a generator that was seeded, ``P`` this interpreter, ``c`` the folder from which relative paths are seen from
+then on.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Observer:
             "os.posix_spawn": self._start,
             "os.system": self._start,
             "os.chdir": self._move,
+            "ctypes.dlopen": self._load,
         }
 
     def hook(self, event: str, arguments: Any) -> None:
@@ -172,6 +174,10 @@ class Observer:
 
     def _start(self, arguments: Any) -> None:
         self.note(b"e", os.fsencode(arguments[0] or arguments[1][0]))
+
+    def _load(self, arguments: Any) -> None:
+        if arguments[0]:
+            self.note(b"x", os.path.basename(os.fsencode(arguments[0])))
 
     def _move(self, arguments: Any) -> None:
         # Relative paths mean other files from now on.
