@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datavc.errors import NotFoundError, ObjectNotFound, UsageError
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import is_inside, show, show_some
 from datavc.operations.selection import select
 from datavc.operations.steps.delivering.dropping import Drop, carry_out_drop, plan_drop
 from datavc.operations.steps.delivering.elsewhere import elsewhere
@@ -199,7 +199,7 @@ class _Run:
             for wanted, _, error in prepared:
                 if error is not None:
                     refuse_expired(place, wanted)
-                    raise error
+                    raise self._lacking(lacking, error)
             return [job for _, job, _ in prepared if job is not None], []
         if self._dry_run:
             done = [job for wanted, job, _ in prepared if job is not None and wanted not in lacking]
@@ -209,6 +209,12 @@ class _Run:
             prepare(place, wanted, workers, self._progress) if job is None or job.missing else job
             for wanted, job, _ in prepared
         ], []
+
+    def _lacking(self, lacking: list[Wanted], error: ObjectNotFound) -> ObjectNotFound:
+        """The error for datasets whose folders are not here, by name."""
+        paths = [wanted.path for wanted in lacking]
+        hint = f"datavc pull {self._repo.typed(*paths)}" if self._has_remote() else error.hint
+        return ObjectNotFound(f"not all of {show_some(paths)} is in the cache; nothing was touched", hint)
 
     def _has_remote(self) -> bool:
         return bool(self._repo.remotes())

@@ -135,6 +135,9 @@ def _chosen(repo: Repo, found: dict[bytes, _Unsettled], paths: list[bytes]) -> d
 def _resolve(
     repo: Repo, item: _Unsettled, parts: list[bytes], side: str | None, progress: Progress
 ) -> Resolved:
+    if item.has_stages and item.ours is None and item.theirs is None:
+        # As where both sides gave it another name.
+        return _settle(repo, item, None)
     if side is not None and not parts:
         content = item.ours if side == OURS else item.theirs
         return _settle(repo, item, content)
@@ -191,6 +194,9 @@ def _is_in_any(path: bytes, parts: list[bytes]) -> bool:
 
 
 def _deletion(item: _Unsettled) -> str:
+    """Why a dataset that one side alone has is in conflict; git shows no origin where both sides renamed another."""
+    if item.base is None:
+        return f"renamed by both, to this name by {'them' if item.ours is None else 'us'}"
     return "deleted by us, changed by them" if item.ours is None else "changed by us, deleted by them"
 
 

@@ -197,7 +197,18 @@ def test_trees_alone_are_enough_for_a_listing(project: Project, remote: Path):
     assert said["traffic"]["received_bytes"] < 60_000
     shutil.move(remote, remote.with_name("gone"))
     assert "data/3/0003" in clone.run("ls", "-r", "data").out
-    assert clone.run("checkout", code=1).err.count("lacks the bytes")
+    ended = clone.run("checkout", code=1)
+    assert "lacks the bytes" in ended.err
+    assert "hint: datavc pull data; datavc fsck" in ended.err
+
+
+def test_a_checkout_without_any_of_it_says_which_command_gets_it(project: Project, remote: Path):
+    clone = project.clone("clone")
+
+    ended = clone.run("checkout", code=1)
+
+    assert "error: not all of data is in the cache; nothing was touched\n" in ended.err
+    assert "hint: datavc pull data\n" in ended.err
 
 
 # What the remote has lost or damaged

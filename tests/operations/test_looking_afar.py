@@ -107,7 +107,7 @@ def test_where_the_remote_fails_the_reason_is_said(clone: Project):
     result = clone.run("ls", "data", code=1)
 
     assert "warning: what is not here could not be fetched" in result.err
-    assert "error: object " in result.err
+    assert "error: a folder of the version " in result.err
 
 
 def test_an_address_that_is_not_allowed_is_not_contacted(clone: Project):

@@ -142,6 +142,32 @@ def test_a_dataset_that_one_side_removed(project: Project, side: str):
     project.git("commit", "-q", "-a", "--no-edit")
 
 
+def test_a_dataset_that_both_sides_renamed(project: Project):
+    project.write(dict(BASE))
+    project.run("add", "data")
+    project.commit("base")
+    project.git("checkout", "-q", "-b", "other")
+    project.run("move", "data", "theirs")
+    project.commit("theirs")
+    project.git("checkout", "-q", "main")
+    project.run("checkout", "main")
+    project.run("move", "data", "ours")
+    project.commit("ours")
+    project.git("merge", "-q", "other", code=1)
+
+    ended = project.run("resolve", code=1)
+    assert ended.out.splitlines() == [
+        "data: no dataset any more",
+        "ours: renamed by both, to this name by us",
+        "theirs: renamed by both, to this name by them",
+    ]
+    project.run("resolve", "--ours", "ours", "theirs")
+    project.git("commit", "-q", "--no-edit")
+
+    assert project.run("status").out == "ours: clean\n"
+    assert project.git("status", "--porcelain") == ""
+
+
 def test_markers_that_were_committed_are_settled_for_a_side(conflict: Callable[..., Project]):
     project = conflict({"data/a/x": "2"}, {"data/a/y": "3"})
     theirs = project.git("show", "other:data.datavc")

@@ -36,11 +36,13 @@ def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
     missing = [path for job in jobs for path in job.missing]
     if not missing:
         return
+    datasets = [job.wanted.path for job in jobs if job.missing]
+    hint = f"datavc pull {repo.typed(*datasets)}; " if repo.config.tables_in("remote", "url") else ""
     raise ObjectNotFound(
         f"the cache {repo.cache_folder} lacks the bytes of {count(len(missing), 'file')}: {show_some(missing)}; "
         "nothing was touched",
-        "datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local cache.dir "
-        "FOLDER), and datavc add stores them again from a copy of the files",
+        f"{hint}datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local "
+        "cache.dir FOLDER), and datavc add stores them again from a copy of the files",
     )
 
 

@@ -88,7 +88,12 @@ class TreeSource:
         if self._cache is not None and is_missing and obtain is not None and obtain(self._version):
             self._reader = self._cache.reader(self._version)
             return self._encoded(digest)
-        raise failure or ObjectNotFound(f"object {Digest(self._algorithm, digest)} is not in the cache")
+        if failure is not None and not is_missing:
+            raise failure
+        raise ObjectNotFound(
+            f"a folder of the version {self._version.short} is not in the cache",
+            "datavc fetch, with --rev REV for an earlier commit; if no remote has it: datavc push, in a clone that has it",
+        )
 
     def folder(self, path: bytes, dataset: bytes) -> Tree | None:
         """The tree of the folder ``path`` of the dataset at ``dataset``, or None where this version has no such folder."""
