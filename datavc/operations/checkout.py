@@ -196,10 +196,10 @@ class _Run:
                 prepared.append((wanted, None, error))
         lacking = [wanted for wanted, job, _ in prepared if job is None or job.missing]
         if choice.revision is None or not lacking or not self._has_remote():
-            for wanted, _, error in prepared:
-                if error is not None:
+            for wanted, _, failure in prepared:
+                if failure is not None:
                     refuse_expired(place, wanted)
-                    raise self._lacking(lacking, error)
+                    raise self._lacking(lacking, failure)
             return [job for _, job, _ in prepared if job is not None], []
         if self._dry_run:
             done = [job for wanted, job, _ in prepared if job is not None and wanted not in lacking]
