@@ -60,6 +60,18 @@ def loop_filesystem(kind: str, tmp_path: Path, size: int = 0) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def mounted(image: Path, top: Path, options: str = "") -> Iterator[Path]:
+    """An image that is there already, at ``top``; ``options`` are more than its kind's own."""
+    kind = image.name.partition(".")[0]
+    own = _KINDS[kind][1]
+    _run(kind, ["mount", "-t", kind, "-o", f"{own},{options}" if options else own, str(image), str(top)])
+    try:
+        yield top
+    finally:
+        _unmount(top)
+
+
+@contextlib.contextmanager
 def memory_filesystem(tmp_path: Path, size: int) -> Iterator[Path]:
     """The top folder of a new, empty tmpfs that holds ``size`` bytes, to the page. Skips as :func:`loop_filesystem`."""
     _need("tmpfs", sys.platform == "linux", "it is Linux's")

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,40 @@ def run_killed(project: Project, arguments: list[str], point: int) -> int:
 
     status = _run(project, arguments, point, fault, once=True)
     return COMPLETED if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 else status
+
+
+def run_watched(project: Project, arguments: list[str], at_change: Callable[[int], None]) -> int:
+    """Run a command to its end in a child that calls ``at_change`` with the number of each change before it is made.
+
+    Returns how many there were.
+    """
+    reached, tell = os.pipe()
+    busy = threading.RLock()
+    watching = threading.local()
+
+    def install() -> None:
+        counter = itertools.count(1)
+
+        def count() -> None:
+            # What the watcher changes is not watched, and nothing else changes meanwhile.
+            if getattr(watching, "within", False):
+                return
+            with busy:
+                watching.within = True
+                try:
+                    at_change(next(counter))
+                    _tell(tell, b"!")
+                finally:
+                    watching.within = False
+
+        _install(count)
+
+    status = _in_child(project, arguments, install)
+    os.close(tell)
+    with open(reached, "rb") as file:
+        points = len(file.read())
+    assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, f"{arguments} ended with {status}"
+    return points
 
 
 def run_failing(
@@ -135,7 +170,7 @@ def _in_child(project: Project, arguments: list[str], install: Callable[[], None
         os.dup2(null, 2)
         os.close(null)
         install()
-        ended = project.run(*arguments, "-j", "1", code=None)
+        ended = project.run("-j", "1", *arguments, code=None)
         code = CRASHED if "Traceback" in ended.err else ended.code
     finally:
         os._exit(code)

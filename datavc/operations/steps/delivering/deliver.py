@@ -1,5 +1,8 @@
 """The worker of ``checkout``: puts objects in place as files. Each is staged, verified, and only then renamed.
 
+A batch is staged as a whole, synced once, then renamed: after a power cut too each file is wholly old or wholly new, and
+the file that a name was given to is not an empty one, which would look like somebody's unsaved work.
+
 A folder that one batch writes whole, and that holds no folders, is staged as a folder and renamed once: a rename for each of
 100,000 files costs a second of one core (tests/benchmarks/compare.py, case ``checkout``).
 """
@@ -15,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from datavc.durable import storage_errors, write_all
-from datavc.errors import ConflictError, DigestMismatch, MalformedError
+from datavc.durable import storage_errors, sync_filesystem, write_all
+from datavc.errors import ConflictError, DatavcError, DigestMismatch, MalformedError
 from datavc.formats.digest import hash_function
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE, SYMLINK
@@ -65,6 +68,15 @@ class DeliverBatch(NamedTuple):
     folders: list[FolderBatch]
 
 
+class _Staged(NamedTuple):
+    """A folder batch under temporary names: that of the folder, or one for each file. A folder's stats are known by then."""
+
+    folder: FolderBatch
+    temporaries: list[bytes]
+    stats: array[int]
+    size: int
+
+
 class DeliveredFolder(NamedTuple):
     """The stats, four integers an entry, of what was written, in the order of the batch's rows."""
 
@@ -84,10 +96,92 @@ def deliver_batch(batch: DeliverBatch) -> list[DeliveredFolder]:
     """
     writer = _FolderWriter(batch.settings)
     root_fd = os.open(batch.settings.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    staged: list[_Staged] = []
+    delivered: list[DeliveredFolder] = []
     try:
-        return [writer.write(root_fd, folder) for folder in batch.folders]
+        for folder in batch.folders:
+            staged.append(writer.stage(root_fd, folder))
+        # A name that survives a power cut must not come before its content.
+        with storage_errors(show(batch.settings.root)):
+            sync_filesystem(root_fd)
+        for item in staged:
+            delivered.append(_place(root_fd, item))
+        return delivered
+    except BaseException:
+        for item in staged[len(delivered) :]:
+            _unstage(root_fd, item)
+        raise
     finally:
         os.close(root_fd)
+
+
+def _place(root_fd: int, staged: _Staged) -> DeliveredFolder:
+    """Give what was staged its names."""
+    folder, parts = staged.folder, _parts(staged.folder.path)
+    stats, size = staged.stats, staged.size
+    with storage_errors(show(folder.path)):
+        parent_fd = open_folder(root_fd, parts[:-1] if folder.staged else parts)
+        try:
+            if folder.staged:
+                _rename_folder(parent_fd, staged.temporaries[0], parts[-1], folder.path)
+            else:
+                for row, temporary in zip(folder.rows, staged.temporaries, strict=True):
+                    seen = _replace(parent_fd, temporary, folder.path, row)
+                    stats.extend(stat_tuple(seen))
+                    size += seen.st_size
+        finally:
+            os.close(parent_fd)
+    return DeliveredFolder(folder.path, [row[0] for row in folder.rows], stats.tobytes(), size)
+
+
+def _rename_folder(parent_fd: int, temporary: bytes, name: bytes, path: bytes) -> None:
+    try:
+        os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
+    except OSError as error:
+        raise ConflictError(
+            f"{show(path)} appeared while it was being checked out", "run the same command again"
+        ) from error
+
+
+def _replace(folder_fd: int, temporary: bytes, path: bytes, row: DeliverRow) -> os.stat_result:
+    """Look once more at what a file replaces, then rename."""
+    name, expected = row[0], row[4]
+    try:
+        if _stat_or_none(name, folder_fd) != expected:
+            raise _changed(path, name)
+        os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+    except FileNotFoundError as error:
+        raise _changed(path, name) from error
+    # The rename gave the file a new ctime. A link into the cache is known by the stat of what it shows.
+    linked = row[1] != SYMLINK and row[3] is None
+    return os.stat(name, dir_fd=folder_fd, follow_symlinks=linked)
+
+
+def _changed(path: bytes, name: bytes) -> ConflictError:
+    where = path + b"/" + name if path else name
+    return ConflictError(
+        f"{show(where)} changed while it was being checked out", "run the same command again"
+    )
+
+
+def _unstage(root_fd: int, staged: _Staged) -> None:
+    """Remove what was staged and came to nothing; what cannot be found is swept by the next command."""
+    parts = _parts(staged.folder.path)
+    with contextlib.suppress(OSError, DatavcError):
+        parent_fd = open_folder(root_fd, parts[:-1] if staged.folder.staged else parts)
+        try:
+            for name in staged.temporaries:
+                _clear(parent_fd, name)
+        finally:
+            os.close(parent_fd)
+
+
+def _parts(path: bytes) -> list[bytes]:
+    return path.split(b"/") if path else []
+
+
+def _temporary_name() -> bytes:
+    return RESERVED_PREFIX + os.urandom(8).hex().encode()
 
 
 class _FolderWriter:
@@ -99,75 +193,45 @@ class _FolderWriter:
         self._blob_file = Cache(settings.cache, settings.repo_id, settings.algorithm).blob_file
         self._algorithm = settings.algorithm
 
-    def write(self, root_fd: int, folder: FolderBatch) -> DeliveredFolder:
-        parts = folder.path.split(b"/") if folder.path else []
-        stats, size = array("q"), 0
+    def stage(self, root_fd: int, folder: FolderBatch) -> _Staged:
+        """Write all of it beside its place, under temporary names."""
+        parts = _parts(folder.path)
         with storage_errors(show(folder.path)):
-            if folder.staged:
-                parent_fd = open_folder(root_fd, parts[:-1])
-                try:
-                    stats, size = self._write_staged(parent_fd, parts[-1], folder)
-                finally:
-                    os.close(parent_fd)
-            else:
-                folder_fd = open_folder(root_fd, parts)
-                try:
-                    for row in folder.rows:
-                        seen = self._replace(folder_fd, folder.path, row)
-                        stats.extend(stat_tuple(seen))
-                        size += seen.st_size
-                finally:
-                    os.close(folder_fd)
-        return DeliveredFolder(folder.path, [row[0] for row in folder.rows], stats.tobytes(), size)
+            parent_fd = open_folder(root_fd, parts[:-1] if folder.staged else parts)
+            try:
+                return (self._stage_folder if folder.staged else self._stage_files)(parent_fd, folder)
+            finally:
+                os.close(parent_fd)
 
-    def _write_staged(self, parent_fd: int, name: bytes, folder: FolderBatch) -> tuple[array[int], int]:
-        """Write a new folder beside its place under a temporary name, then rename it."""
+    def _stage_folder(self, parent_fd: int, folder: FolderBatch) -> _Staged:
         stats, size = array("q"), 0
-        temporary = RESERVED_PREFIX + os.urandom(8).hex().encode()
+        temporary = _temporary_name()
         os.mkdir(temporary, dir_fd=parent_fd)
-        folder_fd = os.open(
-            temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd
-        )
+        try:
+            folder_fd = open_folder(parent_fd, [temporary])
+            try:
+                for row in folder.rows:
+                    seen = self._create(folder_fd, row[0], row)
+                    stats.extend(stat_tuple(seen))
+                    size += seen.st_size
+            finally:
+                os.close(folder_fd)
+        except BaseException:
+            _clear(parent_fd, temporary)
+            raise
+        return _Staged(folder, [temporary], stats, size)
+
+    def _stage_files(self, folder_fd: int, folder: FolderBatch) -> _Staged:
+        temporaries: list[bytes] = []
         try:
             for row in folder.rows:
-                seen = self._create(folder_fd, row[0], row)
-                stats.extend(stat_tuple(seen))
-                size += seen.st_size
-            try:
-                os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
-            except OSError as error:
-                raise ConflictError(
-                    f"{show(folder.path)} appeared while it was being checked out",
-                    "run the same command again",
-                ) from error
+                temporaries.append(_temporary_name())
+                self._create(folder_fd, temporaries[-1], row)
         except BaseException:
-            _clear(folder_fd)
-            with contextlib.suppress(OSError):
-                os.rmdir(temporary, dir_fd=parent_fd)
+            for name in temporaries:
+                _clear(folder_fd, name)
             raise
-        finally:
-            os.close(folder_fd)
-        return stats, size
-
-    def _replace(self, folder_fd: int, path: bytes, row: DeliverRow) -> os.stat_result:
-        """Write one file under a temporary name, look once more at what it replaces, rename."""
-        name, expected = row[0], row[4]
-        temporary = RESERVED_PREFIX + os.urandom(8).hex().encode()
-        try:
-            self._create(folder_fd, temporary, row)
-            if _stat_or_none(name, folder_fd) != expected:
-                raise ConflictError(
-                    f"{show(path + b'/' + name)} changed while it was being checked out",
-                    "run the same command again",
-                )
-            os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=folder_fd)
-            raise
-        # The rename gave the file a new ctime. A link into the cache is known by the stat of what it shows.
-        linked = row[1] != SYMLINK and row[3] is None
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=linked)
+        return _Staged(folder, temporaries, array("q"), 0)
 
     def _create(self, folder_fd: int, name: bytes, row: DeliverRow) -> os.stat_result:
         _, kind, digest, location, _ = row
@@ -248,11 +312,19 @@ def _stat_or_none(name: bytes, folder_fd: int) -> Stat | None:
     return (0, 0, 0, 0) if stat.S_ISDIR(seen.st_mode) else stat_tuple(seen)
 
 
-def _clear(folder_fd: int) -> None:
-    """Remove the files of a staged folder that came to nothing."""
-    with contextlib.suppress(OSError):
-        for name in os.listdir(folder_fd):
-            os.unlink(name, dir_fd=folder_fd)
+def _clear(parent_fd: int, temporary: bytes) -> None:
+    """Remove a temporary file, or a staged folder of files, if it is there."""
+    with contextlib.suppress(OSError, DatavcError):
+        with contextlib.suppress(IsADirectoryError, PermissionError):
+            os.unlink(temporary, dir_fd=parent_fd)
+            return
+        folder_fd = open_folder(parent_fd, [temporary])
+        try:
+            for name in os.listdir(folder_fd):
+                os.unlink(name, dir_fd=folder_fd)
+        finally:
+            os.close(folder_fd)
+        os.rmdir(temporary, dir_fd=parent_fd)
 
 
 @lru_cache(maxsize=2)
