@@ -310,6 +310,8 @@ def _add_one(
     complete(repo, view)
     digest = Digest(repo.algorithm, stored.entry.digest)
     changed = _record(repo, job, digest, stored.entry, result)
+    if stored.root.complete:
+        repo.cache.require_kept(digest)
     if not job.part:
         repo.stat_cache.write_rows(view.scan.changed_rows(), drop=view.scan.stale_rows())
     return _added(job, stored, digest, unchanged=not changed)

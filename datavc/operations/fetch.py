@@ -29,6 +29,7 @@ from datavc.operations.steps.transfers.transfer import (
 )
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
+from datavc.store.cachelock import relied_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,16 @@ def fetch(
     Raises:
         UsageError, NotFoundError: there is no such remote, dataset, sub-path or revision.
         ObjectNotFound: no remote has it, DigestMismatch: or only damaged.
-        StorageError, OutOfSpace: a remote or the cache failed.
+        StorageError, OutOfSpace: a remote or the cache failed. Locked: somebody is deleting from the cache.
     """
     versions = chosen_versions(repo, paths, revisions)
     remotes = Remotes(repo, remote, progress)
     run = _Run(repo, remotes, threads=threads_for(memory), progress=progress)
     result = FetchResult()
-    with transfer_threads(threads_for(memory), remotes.stores) as executor:
+    with (
+        relied_on(repo.cache.folder),
+        transfer_threads(threads_for(memory), remotes.stores) as executor,
+    ):
         for record in dict.fromkeys(version.record for version in versions):
             if record is not None and record.algorithm == repo.algorithm and not dry_run:
                 run.fetch_record(record, executor)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.backends.folder import FolderBackend
-from datavc.errors import MalformedError, StorageError, StoredFileNotFound
+from datavc.errors import ConflictError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.store import layout
@@ -87,7 +87,7 @@ class Cache:
         root = self.root(digest) if digest is not None else None
         if root is not None:
             return ObjectIndex(self.backend, self.algorithm, root.indexes)
-        return ObjectIndex(self.backend, self.algorithm, self.index_names())
+        return ObjectIndex(self.backend, self.algorithm, self.index_names(), may_go=True)
 
     def index_names(self, limit: int | None = None) -> list[str]:
         """The names of the pack indexes here, the largest first; at most ``limit`` where one is given."""
@@ -113,7 +113,7 @@ class Cache:
             if location is None and digest is not None:
                 if not rest:
                     names = [name for name in self.index_names() if name not in index.names]
-                    rest.append(ObjectIndex(self.backend, self.algorithm, names))
+                    rest.append(ObjectIndex(self.backend, self.algorithm, names, may_go=True))
                 location = rest[0].find(wanted)
             return location
 
@@ -149,6 +149,18 @@ class Cache:
         """To be called before one looks what is here that a new root may rely on: gc must not delete it meanwhile."""
         self._guard = begin_writing(self.backend, self.algorithm)
         return self._guard
+
+    def require_kept(self, digest: Digest) -> None:
+        """To be called once the version that was stored is named by a pointer: from now on gc keeps it.
+
+        Raises:
+            ConflictError: gc has deleted it before, since the machine slept for a grace meanwhile.
+        """
+        if self._guard is not None and self._guard.is_slow() and self.root(digest) is None:
+            raise ConflictError(
+                f"{digest.short} was deleted from the cache by datavc gc before its pointer was written",
+                "run the same command again",
+            )
 
     def roots(self) -> Iterator[tuple[str, Root | None]]:
         """Every root of this repo: its stored name, and its content where it is readable."""

@@ -38,12 +38,22 @@ class ObjectIndex:
     """Looks digests up in the pack indexes ``names``, opened when first needed.
 
     A row counts only while its pack is there; without ``look`` packs are believed to be, until :meth:`drop` says otherwise.
+    With ``may_go`` an index that is gone is left out: its name came out of a listing, and gc may delete meanwhile.
     """
 
-    def __init__(self, backend: Backend, algorithm: str, names: Sequence[str], *, look: bool = True) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        algorithm: str,
+        names: Sequence[str],
+        *,
+        look: bool = True,
+        may_go: bool = False,
+    ) -> None:
         self._backend = backend
         self._algorithm = algorithm
         self._look = look
+        self._may_go = may_go
         self.names = tuple(names)
         self._readers: list[PackIndexReader] | None = None
         self._packs: dict[bytes, bool] = {}
@@ -53,7 +63,12 @@ class ObjectIndex:
             readers = []
             for name in self.names:
                 path = layout.index_path(name)
-                size = self._backend.head(path).size
+                try:
+                    size = self._backend.head(path).size
+                except StoredFileNotFound:
+                    if self._may_go:
+                        continue
+                    raise
                 reader = PackIndexReader(partial(self._backend.read, path), size)
                 if reader.algorithm == self._algorithm:
                     readers.append(reader)

@@ -108,21 +108,36 @@ class Guard:
         Raises:
             ConflictError: gc or purge is deleting, or has deleted, something that it relies on. The root is not there then.
         """
-        is_slow = self._elapsed() > SHORTEST_GRACE_SECONDS / 2
-        packs = self._packs_of(root.indexes) if self._seen or is_slow else {}
+        is_slow = self.is_slow()
+        packs = self._packs(root) if self._seen or is_slow else {}
         if is_slow or _touching(self._seen, root, packs):
             aside = layout.root_path(root.repo, root.digest) + layout.RESCUE
             self._backend.replace(aside, encode_root(replace(root, complete=False)))
             try:
                 self._require_saved(root, packs)
-                _write(self._backend, root)
+                self._write(root)
             finally:
                 self._backend.delete(aside)
         else:
-            _write(self._backend, root)
+            self._write(root)
         files = list(self._backend.list(layout.TRASH))
         self._outlive(root, files)
         self._require_current(root, files)
+
+    def _write(self, root: Root) -> None:
+        """Write ``root``, or take it back, where a machine that slept at this very moment had it come too late."""
+        before = self._elapsed()
+        _write(self._backend, root)
+        if self._elapsed() - before > SHORTEST_GRACE_SECONDS / 2:
+            try:
+                self._require_saved(root, self._packs(root))
+            except ConflictError:
+                # A root that names what is gone would keep gc from this store.
+                name = layout.root_path(root.repo, root.digest)
+                with suppress(StoredFileNotFound):
+                    if self._backend.read(name) == encode_root(root):
+                        self._backend.delete(name)
+                raise
 
     def _require_current(self, root: Root, files: list[StoredFile]) -> None:
         """Withdraw a root that relies on what a purge has deleted since this began, or is deleting. Raises ConflictError."""
@@ -163,9 +178,13 @@ class Guard:
                 removed = decode_removed(self._backend.read(file.name), file.name)
             except StoredFileNotFound:
                 continue
-            if not any(decode_root(text.encode("ascii")).digest == root.digest for text in removed.roots):
+            roots = [decode_root(text.encode("ascii")) for text in removed.roots]
+            older = [one for one in roots if one.digest == root.digest]
+            if not older:
                 continue
             if not is_done and self._backend.now() - file.modified < CLAIM_SECONDS:
+                # Nobody may take it for new as long as it may still be deleted for the old one.
+                _write(self._backend, replace(root, when=older[0].when))
                 raise ConflictError(
                     f"datavc gc is removing versions from {self._backend.describe()}, an older writing of this one too",
                     "when it is done, the same command again",
@@ -174,6 +193,10 @@ class Guard:
                 self._backend.head(name)
             except StoredFileNotFound:
                 _write(self._backend, root)
+
+    def is_slow(self) -> bool:
+        """Whether so much time has passed that a gc may have deleted what was seen since."""
+        return self._elapsed() > SHORTEST_GRACE_SECONDS / 2
 
     def _elapsed(self) -> float:
         """Seconds since it began; one of the clocks stands still while a laptop sleeps, the other may be set."""
@@ -190,10 +213,20 @@ class Guard:
                 "when datavc gc is done there, the same command again; if it was killed, datavc gc finishes",
             )
         if not self._is_whole(root, packs):
-            raise ConflictError(
-                f"something that was in {self._backend.describe()} when this began has been deleted by datavc gc",
-                "run the same command again",
-            )
+            raise self._gone()
+
+    def _packs(self, root: Root) -> dict[bytes, int]:
+        """The packs that the root relies on. Raises ConflictError."""
+        try:
+            return self._packs_of(root.indexes)
+        except StoredFileNotFound as error:
+            raise self._gone() from error
+
+    def _gone(self) -> ConflictError:
+        return ConflictError(
+            f"something that was in {self._backend.describe()} when this began has been deleted by datavc gc",
+            "run the same command again",
+        )
 
     def _is_whole(self, root: Root, packs: dict[bytes, int]) -> bool:
         """Whether all that the root names is there."""

@@ -1,14 +1,19 @@
-"""gc beside writers, request by request in any order that a seed gives: what a push called complete is there for a grace."""
+"""gc beside writers, request by request in any order that a seed gives: what a push called complete is there for a grace.
+
+Most of the time somebody is killed at some request, and goes on later. Here a push is its requests, without a repo;
+``test_command_schedules.py`` has the true commands, and needs ten times as long.
+"""
 
 from __future__ import annotations
 
-import time
+import random
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from schedules import Clock, ClockedBackend, Inline, Schedule, ScheduledBackend
+from schedules import Clock, ClockedBackend, Inline, Killed, Schedule, ScheduledBackend, at_random
 from stored import REPO_ID, contents, write_index, write_packs
 
 from datavc.backends.memory import MemoryBackend
@@ -24,7 +29,7 @@ from datavc.store.roots import new_root, read_root
 from datavc.store.tombstones import GRACE_SECONDS
 
 WEEK = GRACE_SECONDS / 2
-_SECONDS = 40.0
+_SCHEDULES, _CHUNKS = 8_000, 8
 
 
 class Version:
@@ -60,11 +65,11 @@ class World:
             patch.setattr(module, "time", self.clock.module())
         patch.setattr(operation, "mark", lambda repo, shared: Marks())
         self.plain = ClockedBackend(self.clock)
-        self.schedule = Schedule(seed)
+        self.schedule = Schedule(at_random(seed))
         self.backend = ScheduledBackend(self.plain, self.schedule)
         self.versions = versions
         self.promised: dict[Digest, tuple[Version, float]] = {}
-        self.pushes = self.refused = 0
+        self.pushes = self.refused = self.killed = 0
 
     def push(self, version: Version, times: int) -> None:
         for _ in range(times):
@@ -73,6 +78,10 @@ class World:
                 self._push(version)
             except ConflictError:
                 self.refused += 1
+                continue
+            except Killed:
+                self.schedule.revive()
+                self.killed += 1
                 continue
             self.pushes += 1
             # A writer that was asleep since it wrote its root knows no better than its root.
@@ -97,18 +106,23 @@ class World:
         make = new_root(REPO_ID, version.digest, kind="folder", size=1, files=1, path=b"data", commit=None)
         store.publish_root(make, [version.index])
 
-    def collect(self, times: int) -> None:
+    def collect(self, times: int, *, restore: bool = False) -> None:
         repo = SimpleNamespace(
             config=SimpleNamespace(repo_id=REPO_ID), shared=Path("/nowhere"), algorithm="xxh128"
         )
         for _ in range(times):
             try:
-                operation._Gc(repo, self.backend, Inline(), SILENT, is_remote=True).run(  # type: ignore[arg-type]
-                    GRACE_SECONDS, GRACE_SECONDS, most=True, dry_run=False, confirm=None
-                )
+                work = operation._Gc(repo, self.backend, Inline(), SILENT, is_remote=True)  # type: ignore[arg-type]
+                if restore:
+                    work.restore(dry_run=False)
+                else:
+                    work.run(GRACE_SECONDS, GRACE_SECONDS, most=True, dry_run=False, confirm=None)
             except (ConflictError, StorageError, IntegrityError):
                 # Another gc, a clock that was moved meanwhile, something that another gc deletes.
                 continue
+            except Killed:
+                self.schedule.revive()
+                self.killed += 1
 
     def age(self, times: int) -> None:
         for _ in range(times):
@@ -131,11 +145,19 @@ class World:
 
 
 def play(seed: int, versions: list[Version], patch: pytest.MonkeyPatch) -> World:
-    world = World(seed, versions, patch)
-    for number, version in enumerate(versions):
-        world.schedule.add(lambda version=version, number=number: world.push(version, 2 + number))
-    world.schedule.add(lambda: world.collect(4))
-    world.schedule.add(lambda: world.collect(3))
+    world, chance = World(seed, versions, patch), random.Random(seed)
+    actors: list[Callable[[], None]] = [
+        lambda: world.push(versions[0], 2),
+        lambda: world.push(versions[1], 3),
+        lambda: world.push(versions[2], 4),
+        lambda: world.collect(4),
+        lambda: world.collect(3),
+    ]
+    if chance.random() < 0.3:
+        actors.append(lambda: world.collect(2, restore=True))
+    dying = chance.randrange(len(actors)) if chance.random() < 0.7 else None
+    for number, actor in enumerate(actors):
+        world.schedule.add(actor, chance.randrange(60) if number == dying else None)
     world.schedule.add(lambda: world.age(6))
     world.schedule.run(world.check)
     assert not world.schedule.failures, world.schedule.failures
@@ -148,17 +170,27 @@ def play(seed: int, versions: list[Version], patch: pytest.MonkeyPatch) -> World
     return world
 
 
-@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=pytest.mark.slow)], ids=["some", "a minute"])
+@pytest.mark.parametrize(
+    "chunk",
+    [None, *(pytest.param(n, marks=pytest.mark.slow) for n in range(_CHUNKS))],
+    ids=["some", *(f"{n + 1} of {_CHUNKS}" for n in range(_CHUNKS))],
+)
 def test_what_a_push_called_complete_is_there_in_every_order(
-    versions: list[Version], first: int, record_property
+    versions: list[Version],
+    seed: int | None,
+    chunk: int | None,
+    record_property: Callable[[str, object], None],
 ):
-    began, seed, pushes, refused = time.monotonic(), first, 0, 0
-    while seed < 60 if first == 0 else time.monotonic() - began < _SECONDS:
+    numbers = range(60) if chunk is None else range(1_000 + chunk, 1_000 + _SCHEDULES, _CHUNKS)
+    pushes = refused = killed = 0
+    for number in numbers if seed is None else [seed]:
         with pytest.MonkeyPatch.context() as patch:
             try:
-                world = play(seed, versions, patch)
+                world = play(number, versions, patch)
             except (AssertionError, DatavcError) as error:
-                raise AssertionError(f"seed {seed}") from error
-        pushes, refused, seed = pushes + world.pushes, refused + world.refused, seed + 1
-    record_property("schedules", seed - first)
+                raise AssertionError(f"--seed {number}: {error}") from error
+        pushes, refused, killed = pushes + world.pushes, refused + world.refused, killed + world.killed
+    record_property("schedules", len(numbers))
+    record_property("pushes", pushes)
+    record_property("killed", killed)
     assert pushes > refused

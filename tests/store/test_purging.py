@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from killing import Killed, Stopping
-from schedules import Inline, Schedule, ScheduledBackend
+from schedules import Inline, Schedule, ScheduledBackend, at_random
 from stored import REPO_ID, XXH, contents, open_reader, write_index, write_packs, write_root
 
 from datavc.backends.base import Backend
@@ -293,7 +293,7 @@ class Beside:
 
     def __init__(self, seed: int, scratch: Path) -> None:
         self.plain = MemoryBackend()
-        self.schedule = Schedule(seed)
+        self.schedule = Schedule(at_random(seed))
         self.backend = ScheduledBackend(self.plain, self.schedule)
         self.scratch = scratch
         dice = random.Random(7)

@@ -11,6 +11,7 @@ from datavc.errors import ConflictError
 from datavc.formats.paths import show
 from datavc.operations.steps.cleaning.clones import clones_of, is_own_past
 from datavc.repo import Repo
+from datavc.store.cachelock import to_oneself
 
 
 @contextmanager
@@ -32,6 +33,8 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
         # In one order, so that two who want all locks do not wait for each other.
         for worktree in sorted(worktrees, key=lambda one: one.private):
             locks.enter_context(worktree.lock(command))
+        # Fetching and recording runs need no worktree, and keep no other command waiting.
+        locks.enter_context(to_oneself(repo.cache.folder))
         yield worktrees
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from datavc.operations.steps.cleaning.alone import alone
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.repo import Repo
+from datavc.store.cachelock import relied_on
 from datavc.store.note import check_note
 
 _MOST_SKEW_SECONDS = 300.0
@@ -30,8 +30,9 @@ def opened(repo: Repo, remote: str | None, *, now: bool, dry_run: bool) -> Itera
         with transfer_threads(threads_for(DEFAULT_MEMORY), [store]) as executor:
             yield store.backend, executor
         return
-    kept_out = alone(repo, "gc --grace 0") if now and not dry_run else contextlib.nullcontext()
-    with kept_out, _only_gc(repo), transfer_threads(1, []) as executor:
+    is_alone = now and not dry_run
+    lock = alone(repo, "gc --grace 0") if is_alone else relied_on(repo.cache.folder)
+    with lock, _only_gc(repo), transfer_threads(1, []) as executor:
         yield repo.cache.backend, executor
 
 

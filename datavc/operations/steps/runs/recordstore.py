@@ -19,6 +19,7 @@ from datavc.operations.steps.storing.reachable import Reachable
 from datavc.repo import Repo
 from datavc.store.blobwriter import BlobWriter, pack_chunks
 from datavc.store.cache import Cache
+from datavc.store.cachelock import relied_on
 from datavc.store.chunking import BLOB_CUTS, cut_points
 from datavc.store.compression import Compressor
 from datavc.store.packstream import PackStream, closing_streams
@@ -113,35 +114,36 @@ def writing_record(
         NotFoundError: a parent is not in the cache. UsageError: ``values`` are no record.
         StorageError, OutOfSpace: the cache could not be written; no root was.
     """
-    cache = repo.cache
-    indexes: dict[str, None] = {}
-    for parent in parents:
-        root = cache.root(parent)
-        if root is None:
-            raise NotFoundError(f"the record {parent} is not in the cache", f"datavc fetch {parent}")
-        indexes.update(dict.fromkeys(root.indexes))
-    reachable = Reachable(cache, cache.algorithm, tuple(indexes))
-    written = Written()
-    with cache.scratch() as scratch:
-        data, meta = (
-            PackStream(cache.backend, scratch, cache.algorithm, content, published=reachable.add_pack)
-            for content in (DATA, META)
+    with relied_on(repo.cache.folder):
+        cache = repo.cache
+        indexes: dict[str, None] = {}
+        for parent in parents:
+            root = cache.root(parent)
+            if root is None:
+                raise NotFoundError(f"the record {parent} is not in the cache", f"datavc fetch {parent}")
+            indexes.update(dict.fromkeys(root.indexes))
+        reachable = Reachable(cache, cache.algorithm, tuple(indexes))
+        written = Written()
+        with cache.scratch() as scratch:
+            data, meta = (
+                PackStream(cache.backend, scratch, cache.algorithm, content, published=reachable.add_pack)
+                for content in (DATA, META)
+            )
+            with closing_streams((data, meta)):
+                writer = RecordWriter(cache, data, meta, reachable)
+                yield writer, written
+                digest, size = writer.record(values)
+        make = new_root(
+            cache.repo_id,
+            digest,
+            kind=RECORD,
+            size=size,
+            files=1,
+            path=b"",
+            commit=current_commit(repo),
         )
-        with closing_streams((data, meta)):
-            writer = RecordWriter(cache, data, meta, reachable)
-            yield writer, written
-            digest, size = writer.record(values)
-    make = new_root(
-        cache.repo_id,
-        digest,
-        kind=RECORD,
-        size=size,
-        files=1,
-        path=b"",
-        commit=current_commit(repo),
-    )
-    cache.publish_root(make, reachable.publish())
-    written.digest = digest
+        cache.publish_root(make, reachable.publish())
+        written.digest = digest
 
 
 def read_record(repo: Repo, digest: Digest) -> Record:

@@ -21,7 +21,8 @@ class Reachable:
         self._algorithm = algorithm
         cache.begin_writing()
         self._inherited = ObjectIndex(cache.backend, algorithm, inherited)
-        self.known = ObjectIndex(cache.backend, algorithm, cache.dedup_names(inherited))
+        names = cache.dedup_names(inherited)
+        self.known = ObjectIndex(cache.backend, algorithm, names, may_go=True)
         self._reader = ObjectReader(cache.backend, algorithm, self.known.find)
         self._builder = IndexBuilder(algorithm)
         self._published: list[str] = []

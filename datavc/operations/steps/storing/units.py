@@ -147,7 +147,7 @@ def _open_store(
     cache: Path, algorithm: str, indexes: tuple[str, ...]
 ) -> tuple[FolderBackend, ObjectIndex | None]:
     backend = FolderBackend(cache)
-    return backend, ObjectIndex(backend, algorithm, indexes) if indexes else None
+    return backend, ObjectIndex(backend, algorithm, indexes, may_go=True) if indexes else None
 
 
 @lru_cache(maxsize=2)

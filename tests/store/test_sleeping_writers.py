@@ -1,0 +1,128 @@
+"""Who slept for weeks between two requests, and deletes or relies on what another has deleted meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import Project
+from schedules import Clock, ClockedBackend
+from stored import REPO_ID, contents, write_index, write_packs
+
+from datavc.errors import ConflictError, Locked
+from datavc.formats.digest import Digest
+from datavc.formats.tombstone import RemovedRoots, encode_removed
+from datavc.repo import Repo
+from datavc.store import cachelock, layout, remote, roots, tombstones
+from datavc.store.cachelock import relied_on, to_oneself
+from datavc.store.index import ObjectIndex
+from datavc.store.remote import RemoteStore
+from datavc.store.roots import begin_writing, new_root, publish_root, read_root
+from datavc.store.tombstones import REMOVED
+
+DIGEST = Digest.of("xxh128", b"a version")
+
+
+class SleepyBackend(ClockedBackend):
+    """Sleeps for a month before it writes a root, in which what the root names is deleted."""
+
+    gone = ""
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._clock.seconds += 30 * 86_400
+        if self.gone:
+            self.delete(self.gone)
+        super().replace(name, data)
+
+
+@pytest.mark.parametrize("what", ["pack", "index", "nothing"])
+def test_a_root_that_was_written_a_month_too_late_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    clock = Clock()
+    monkeypatch.setattr(tombstones, "time", clock.module())
+    backend = SleepyBackend(clock)
+    guard = begin_writing(backend, "xxh128")
+    packs = write_packs(backend, tmp_path, contents(3))
+    index = write_index(backend, packs)
+    backend.gone = {"pack": layout.pack_path(packs[0].name), "index": layout.index_path(index)}.get(what, "")
+    make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)
+    if what == "nothing":
+        publish_root(backend, "xxh128", make, [index], guard)
+        assert read_root(backend, REPO_ID, DIGEST) is not None
+        return
+    with pytest.raises(ConflictError, match="has been deleted by datavc gc"):
+        publish_root(backend, "xxh128", make, [index], guard)
+    assert read_root(backend, REPO_ID, DIGEST) is None
+
+
+def test_a_pack_index_that_was_listed_and_is_gone_is_left_out(tmp_path: Path):
+    backend = ClockedBackend(Clock())
+    names = [write_index(backend, write_packs(backend, tmp_path, contents(3, first=n))) for n in (0, 10)]
+    backend.delete(layout.index_path(names[0]))
+    index = ObjectIndex(backend, "xxh128", names, may_go=True)
+    assert len(list(index.locations())) == 3
+
+
+def test_an_add_that_slept_until_gc_had_deleted_it_all_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    project.write({"data/a": "alpha"})
+    project.run("add", "data")
+    repo = Repo.find(project.root)
+    digest = Digest.of("xxh128", b"never stored")
+    repo.cache.require_kept(digest)
+    guard = repo.cache.begin_writing()
+    repo.cache.require_kept(digest)
+    monkeypatch.setattr(guard, "_began", (0.0, 0.0))
+    with pytest.raises(ConflictError, match="before its pointer was written"):
+        repo.cache.require_kept(digest)
+    repo.cache.require_kept(repo.datasets()[0].digest)
+
+
+@pytest.mark.parametrize("command", ["evict", "gc --grace 0 --yes"])
+def test_what_deletes_at_once_waits_for_who_stores(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    project.run("remote", "add", "--default", "far", str(tmp_path / "far"), "--no-probe")
+    project.write({"data/a": "alpha"})
+    project.run("add", "data")
+    project.run("push")
+    monkeypatch.setattr(cachelock, "_PATIENCE_SECONDS", 0.0)
+    folder = project.root / ".git/datavc/cache"
+    with relied_on(folder), relied_on(folder):
+        said = project.run(*command.split(), code=11).err
+    assert "another command is storing something in the cache" in said
+    with to_oneself(folder):
+        said = project.run("fetch", code=11).err
+        with pytest.raises(Locked), relied_on(folder):
+            pass
+    assert "is deleting from the cache" in said
+    project.run("fetch")
+    project.run(*command.split())
+
+
+def test_a_root_whose_removal_is_under_way_does_not_pass_for_new_until_that_is_over(tmp_path: Path):
+    """A gc has looked at the old root, and deletes whatever has its name; a push after a refused one must not rely on it."""
+    clock = Clock()
+    backend = ClockedBackend(clock)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (tombstones, remote, roots):
+            patch.setattr(module, "time", clock.module())
+        store = RemoteStore("far", backend, REPO_ID, "xxh128")
+        make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)
+        store.publish_root(make, [write_index(backend, write_packs(backend, tmp_path, contents(3)))])
+        old = backend.read(layout.root_path(REPO_ID, DIGEST)).decode()
+        written = store.root(DIGEST)
+        clock.seconds += 10 * 86_400
+        fresh = RemoteStore("far", backend, REPO_ID, "xxh128")
+        fresh.begin_writing()
+        backend.write(
+            f"trash/some-id{REMOVED}", encode_removed(RemovedRoots(REPO_ID, "who", written.when, (old,)))
+        )
+        with pytest.raises(ConflictError, match="is removing versions"):
+            fresh.renew(DIGEST)
+        assert fresh.root(DIGEST).when == written.when
+        backend.delete(f"trash/some-id{REMOVED}")
+        fresh.renew(DIGEST)
+        assert fresh.root(DIGEST).when > written.when
