@@ -100,17 +100,23 @@ def git_state(git: Git | None, redact: Callable[[str], str]) -> dict[str, object
     if git is None:
         return {"vcs": "none", "commit": None, "branch": None, "url": None, "dirty": None}
 
-    def ask(*words: str) -> str | None:
+    def ask(*words: str) -> str:
         try:
-            return git.run(*words).decode("utf-8", "replace").strip() or None
+            return git.run(*words).decode("utf-8", "replace").strip()
         except DatavcError:
-            return None
+            return ""
 
-    url = ask("remote", "get-url", "origin") or ask("config", "--get-regexp", r"^remote\..*\.url$")
+    # NAME, tab, URL, " (fetch)", and in partial clones the filter.
+    remotes = [line.partition(" (fetch)")[0].partition("\t") for line in ask("remote", "-v").splitlines()]
+    urls = {name: url for name, _, url in remotes if not url.endswith(" (push)")}
+    url = urls.get("origin") or next(iter(urls.values()), "")
+    lines = ask("status", "--porcelain=v2", "--branch", "--ignore-submodules=none").splitlines()
+    heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+    commit, branch = heads.get("branch.oid", "(initial)"), heads.get("branch.head", "(detached)")
     return {
         "vcs": "git",
-        "commit": ask("rev-parse", "--verify", "-q", "HEAD"),
-        "branch": ask("symbolic-ref", "-q", "--short", "HEAD"),
-        "url": redact(url.rpartition(" ")[2] if url and "\n" not in url else "") or None if url else None,
-        "dirty": ask("status", "--porcelain", "--ignore-submodules=none") is not None,
+        "commit": None if commit == "(initial)" else commit,
+        "branch": None if branch == "(detached)" else branch,
+        "url": redact(url) or None,
+        "dirty": any(not line.startswith("#") for line in lines),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datavc.formats.digest import Digest
+from datavc.lineage.interpreter import ask
 from datavc.lineage.observed import Interpreter
 
 UNKNOWN = "unknown"
-_SECONDS = 20
 _LOCKS = (
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt", "environment.yml",
     "environment.yaml", "conda-lock.yml", "pixi.lock", "Dockerfile", "pyproject.toml",
@@ -25,24 +24,6 @@ VARIABLES = (
     "TZ", "CONDA_DEFAULT_ENV", "SLURM_JOB_ID", "SLURM_NTASKS", "RANK", "WORLD_SIZE", "LOCAL_RANK", "CI",
 )  # fmt: skip
 """The environment variables that a record has by value. Of all others it has nothing, not even the names."""
-
-# Run by the command's own interpreter, which need not be ours; it prints one line.
-_ASK = """
-import importlib.metadata as m, json, platform, sys, sysconfig
-found = {}
-for d in m.distributions():
-    name = (d.metadata or {}).get("Name")
-    if name:
-        direct = d.read_text("direct_url.json")
-        found.setdefault(name, {"version": d.version, **({"direct_url": json.loads(direct)} if direct else {})})
-try:
-    names = {k: v for k, v in m.packages_distributions().items()}
-except AttributeError:
-    names = {}
-print(json.dumps({"distributions": found, "names": names, "implementation": platform.python_implementation(),
-    "version": platform.python_version(), "build": " ".join(platform.python_build()),
-    "compiler": platform.python_compiler(), "abi": sysconfig.get_config_var("SOABI"), "executable": sys.executable}))
-"""
 
 
 def machine() -> dict[str, Any]:
@@ -90,12 +71,17 @@ def lock_files(folders: Iterable[Path], algorithm: str) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def python(interpreters: list[Interpreter], imported: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is to be said of the command's Python, and all its distributions; both empty where none ran."""
+def python(
+    interpreters: list[Interpreter], imported: set[str], notes: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is to be said of the command's Python, and all its distributions; both empty where none ran.
+
+    ``notes`` is a file that keeps what interpreters said before.
+    """
     if not interpreters:
         return {}, {}
     first = interpreters[0]
-    about = _ask(first.executable)
+    about = ask(first, notes)
     if about is None:
         return {"executable": first.executable, "build": first.version, "distributions": UNKNOWN}, {}
     distributions, names = about.pop("distributions"), about.pop("names")
@@ -104,31 +90,6 @@ def python(interpreters: list[Interpreter], imported: set[str]) -> tuple[dict[st
     about["prefix"] = first.prefix
     about["imported"] = {name: distributions[name]["version"] for name in used if name in distributions}
     return about, distributions
-
-
-def _ask(executable: str) -> dict[str, Any] | None:
-    """What an interpreter that has just run says of itself."""
-    from subprocess import DEVNULL, SubprocessError, run
-
-    if not os.path.isabs(executable):
-        return None
-    try:
-        # -P: nothing of the current folder is imported. -I would hide what PYTHONPATH brings, which the command saw.
-        safe = ["-P"] if sys.version_info >= (3, 11) and executable == sys.executable else ["-I"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("DATAVC_")}
-        done = run(
-            [executable, *safe, "-c", _ASK],
-            capture_output=True,
-            timeout=_SECONDS,
-            stdin=DEVNULL,
-            env=environment,
-            cwd="/",
-            check=False,
-        )
-        found = json.loads(done.stdout.decode().splitlines()[-1])
-    except (OSError, SubprocessError, ValueError, IndexError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _os_name() -> str:

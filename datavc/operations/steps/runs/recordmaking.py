@@ -36,6 +36,7 @@ from datavc.operations.steps.runs.rundata import (
 from datavc.progress import Progress
 from datavc.repo import Repo
 
+_INTERPRETERS = "interpreters.json"
 _LONGEST_LIST = 50_000
 _LONGEST_COMMAND = 100_000
 
@@ -112,7 +113,9 @@ class _Making:
         resumes = self._resumed()
         values = self._values(inputs, outputs, mutated=mutated, resumes=resumes)
         parents = [row.record for row in inputs if row.record is not None] + ([resumes] if resumes else [])
-        about, distributions = machine.python(facts.observed.interpreters, facts.observed.imported)
+        about, distributions = machine.python(
+            facts.observed.interpreters, facts.observed.imported, repo.private / _INTERPRETERS
+        )
         values["environment"] = self._environment(about)
         with writing_record(repo, values, parents) as (writer, written):
             words = self._redactor.words(facts.order.argv)
