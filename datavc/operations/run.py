@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datavc.errors import UsageError
 from datavc.lineage.child import Output, run_child
 from datavc.lineage.observed import Observed, hook_environment, read_log, seed_environment
-from datavc.lineage.preload import prepare_log, usable_library
+from datavc.lineage.preload import library_for
 from datavc.lineage.tracing import read_trace, traced
 from datavc.operations.recording import Recording, RunResult, now
 from datavc.operations.steps.runs.facts import Facts, Order
@@ -63,9 +63,7 @@ def _execute(repo: Repo, order: Order, outside: dict[str, str], show_out: Show, 
         trace = scratch / "trace"
         words = traced(argv, trace) if order.trace == "full" else argv
         # Where strace sees all, the library would see it again.
-        library = usable_library() if order.trace == "auto" else None
-        if library is not None:
-            prepare_log(log)
+        library = library_for(log) if order.trace == "auto" else None
         given = seed_environment(outside, order.seed)
         if order.trace != "off":
             given = hook_environment(outside, log, order.seed, library)

@@ -34,6 +34,17 @@ def usable_library() -> Path | None:
     return LIBRARY if ours == python else None
 
 
+def library_for(log: Path) -> Path | None:
+    """The library, where it can be used, with the log that it needs in the folder ``log``."""
+    library = usable_library()
+    if library is not None:
+        try:
+            prepare_log(log)
+        except OSError:
+            return None
+    return library
+
+
 def prepare_log(log: Path) -> None:
     """Make the first file of the log, in the folder ``log``. Raises OSError."""
     start = _HEADER + _SIZE
