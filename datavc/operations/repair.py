@@ -1,24 +1,32 @@
-"""``fsck --repair``: put aside what is damaged in the cache, and get it again from the workspace and from remotes.
+"""``fsck --repair``: put aside what is damaged in the cache, and get it again from wherever it still is.
 
 Nothing is deleted. Order: what is sound in damaged packs is stored anew and the rest put into ``quarantine/``; what files of
-unchanged datasets have is stored again; what is still missing is fetched; roots are written for what is whole again.
-Killed anywhere, the same command goes on.
+unchanged datasets have is stored again, then what single files of the workspace and other clones' caches have; what is still
+missing is fetched; roots are written for what is whole again. Killed anywhere, the same command goes on.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
-from datavc.errors import DatavcError
+from datavc.errors import DatavcError, MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.operations.add import add
 from datavc.operations.fsck import FsckResult, fsck
 from datavc.operations.steps.examining.examine import examine
+from datavc.operations.steps.health.databases import set_aside_databases
+from datavc.operations.steps.health.named import Records, named_by_pointers
+from datavc.operations.steps.health.salvaging import Salvage, flaws_now, other_caches
 from datavc.operations.steps.naming.chosen import Version, earlier_versions
+from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.transfers.fetching import Fetching
+from datavc.operations.steps.transfers.recordtransfer import record_version
 from datavc.operations.steps.transfers.sources import Remotes, Sources
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
@@ -45,12 +53,19 @@ class RepairResult:
     versions: list[RepairedVersion] = field(default_factory=list)
 
 
-def repair(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> RepairResult:
-    """Mend the cache as far as the workspace and the remotes have what it lacks.
+def repair(
+    repo: Repo, *, others: Iterable[Path] = (), jobs: int = 1, progress: Progress = SILENT
+) -> RepairResult:
+    """Mend the cache as far as the workspace, caches of other clones and the remotes have what it lacks.
+
+    ``others`` are folders of other caches, or in other clones; those that are noted in this cache are looked at anyway.
 
     Raises:
-        StorageError: the cache cannot be read or written. Locked: another command is at work.
+        NotFoundError: one of ``others`` is none. Locked: another command is at work.
+        StorageError: the cache cannot be read or written.
     """
+    caches = other_caches(repo, others, progress)
+    set_aside_databases(repo, progress)
     before = fsck(repo, rule=ANEW, jobs=jobs, progress=progress)
     if not before.problems:
         return RepairResult(before, before)
@@ -60,36 +75,55 @@ def repair(repo: Repo, *, jobs: int = 1, progress: Progress = SILENT) -> RepairR
     with repo.lock("fsck --repair"):
         mender.mend(None)
     _take_from_workspace(repo, jobs, progress)
-    versions = _fetch(repo, [version for version in promised if _is_short(repo, version)], progress)
+    salvage = Salvage(repo, progress)
+    with repo.lock("fsck --repair"):
+        try:
+            salvage.from_workspace(promised)
+        except DatavcError as error:
+            progress.note(f"warning: not all was taken from the workspace: {error.message}")
+        for other in caches:
+            try:
+                salvage.from_cache(other, promised)
+            except DatavcError as error:
+                progress.note(f"warning: not all was taken from {other.folder}: {error.message}")
+    versions = _fetch(repo, _short(repo, promised), progress)
     with repo.lock("fsck --repair"):
         mender.finish()
     return RepairResult(before, fsck(repo, rule=ANEW, jobs=jobs, progress=progress), versions)
 
 
 def _promised(repo: Repo) -> list[Version]:
-    """The versions that roots or pointers name."""
+    """The records, and behind them the versions, that roots or pointers name; of an unreadable root its name tells."""
+    named = named_by_pointers(repo)
     found: dict[Digest, Version] = {}
-    for _, root in repo.cache.roots():
-        if (
-            root is not None
-            and root.complete
-            and root.kind != "record"
-            and root.digest.algorithm == repo.algorithm
-        ):
+    unreadable = set()
+    for name, root in repo.cache.roots():
+        if root is None:
+            with suppress(MalformedError):
+                unreadable.add(Digest.parse_file_name(name.rpartition("/")[2]))
+        elif root.complete and root.digest.algorithm == repo.algorithm:
             found[root.digest] = Version(
                 root.path, root.digest, root.kind, root.size, root.files, root.commit
             )
-    for dataset in repo.datasets():
-        pointer = dataset.pointer
-        found.setdefault(
-            dataset.digest,
-            Version(dataset.path, dataset.digest, pointer.kind, pointer.size, pointer.files, None),
-        )
-    return list(found.values())
+    for path, pointer in named.pointers:
+        if (pointer.digest, pointer.kind) in named.current or pointer.digest in unreadable:
+            version = Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, None)
+            found.setdefault(pointer.digest, version)
+    records = Records(repo).reached(
+        (digest for digest, version in found.items() if version.kind == RECORD), named.records
+    )
+    for digest in records:
+        if digest in unreadable or not repo.remotes():
+            found.setdefault(digest, record_version(digest))
+    return sorted(found.values(), key=lambda version: version.kind != RECORD)
 
 
-def _is_short(repo: Repo, version: Version) -> bool:
-    return repo.cache.root(version.digest) is None
+def _short(repo: Repo, versions: list[Version]) -> list[Version]:
+    """Those of which no root proves that they are here, or of which something is not."""
+    flawed = {version.digest for version, *_ in flaws_now(repo, versions)}
+    return [
+        version for version in versions if version.digest in flawed or repo.cache.root(version.digest) is None
+    ]
 
 
 def _take_from_workspace(repo: Repo, jobs: int, progress: Progress) -> None:

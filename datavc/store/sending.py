@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import xxhash
 
@@ -23,7 +24,6 @@ from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.store import layout
 from datavc.store.blobwriter import BlobWriter, pack_chunks
-from datavc.store.cache import Cache
 from datavc.store.chunking import BLOB_CUTS, cut_blocks, new_buffer
 from datavc.store.compression import Compressor
 from datavc.store.index import IndexBuilder, Location
@@ -36,6 +36,21 @@ from datavc.store.packwriter import SealedPack
 _SMALL_PACK, _FEW_ENTRIES, _MANY_SMALL = 4 << 20, 1000, 8
 _WHOLE_BLOB = 1 << 20
 _SMALLEST, _UNMEASURED, _LARGEST = 4 << 20, 32 << 20, 60 << 20
+
+
+class SendSource(Protocol):
+    """Where objects are sent from: packs in a backend, whole blobs as files."""
+
+    @property
+    def backend(self) -> Backend:
+        """Where packs lie."""
+
+    @property
+    def algorithm(self) -> str:
+        """That of the digests."""
+
+    def blob_file(self, raw: bytes) -> Path:
+        """Where the whole blob lies."""
 
 
 @dataclass(slots=True)
@@ -91,7 +106,7 @@ def plan_sending(
     return SendPlan(large if len(whole) - len(large) > _MANY_SMALL else whole, found, blobs)
 
 
-def _is_sound_blob(cache: Cache, digest: bytes) -> bool:
+def _is_sound_blob(cache: SendSource, digest: bytes) -> bool:
     hasher = new_hasher(cache.algorithm)
     try:
         with open(cache.blob_file(digest), "rb") as file:
@@ -115,7 +130,7 @@ class Sender:
 
     def __init__(
         self,
-        cache: Cache,
+        cache: SendSource,
         target: Backend,
         executor: Executor,
         *,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,12 +50,19 @@ Repair = Annotated[
 ]
 
 
+From = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="DIR", show_default=False, help="Repair from another clone's cache, too"),
+]
+
+
 def fsck(
     remote: Remote = None,
     full: Full = False,
     sample: Sample = None,
     older_than: OlderThan = None,
     repair: Repair = False,
+    others: From = None,
     json: Json = False,
 ) -> int | None:
     """Check the cache or a remote, or repair the cache
@@ -68,12 +77,13 @@ def fsck(
     --older-than 0 begins anew. --sample 5% reads that share of the bytes, what was not read for the longest time first, so
     that a nightly run comes round in twenty nights; --older-than 30 reads what was not read for 30 days.
 
-    --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace and from
-    remotes. Nothing is deleted. Without it nothing is changed.
+    --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace, from the
+    caches of other clones (--from names one) and from remotes. Nothing is deleted. Without it nothing is changed.
 
     Examples:
       datavc fsck
       datavc fsck --repair
+      datavc fsck --repair --from ../other-clone
       datavc fsck -r origin
       datavc fsck --sample 5%
       datavc fsck -r origin --sample 5%
@@ -88,7 +98,9 @@ def fsck(
     rule = _rule(sample, older_than)
     if repair:
         _refuse_beside_repair(remote, rule)
-        return _repair(repo, json=json)
+        return _repair(repo, others or [], json=json)
+    if others:
+        raise UsageError("--from is for a repair", "datavc fsck --repair --from DIR")
     if full and remote is None:
         raise UsageError("--full is for a remote; the cache is always read", "datavc fsck --older-than 0")
     result = _check(repo, remote, rule, full=full)
@@ -125,17 +137,18 @@ def _check(repo: Repo, remote: str | None, rule: Rule | None, *, full: bool) -> 
     return fsck_remote(repo, remote, full=full, rule=rule or EVERYTHING, progress=session.progress)
 
 
-def _repair(repo: Repo, *, json: bool) -> int | None:
+def _repair(repo: Repo, others: list[str], *, json: bool) -> int | None:
     from datavc.operations.repair import repair
 
     session = current()
-    result = repair(repo, jobs=session.workers, progress=session.progress)
+    folders = [Path(os.fsdecode(session.absolute(other))) for other in others]
+    result = repair(repo, others=folders, jobs=session.workers, progress=session.progress)
     if json:
         print_json(result)
     else:
         for version in result.versions:
             became = f"not whole: {version.failed}" if version.failed else "whole again"
-            print(f"{show_path(version.path)}: {version.digest.short} is {became}")
+            print(f"{show_path(version.path) or 'a record'}: {version.digest.short} is {became}")
         _print(repo, result.after, None)
         if result.after.problems:
             named = {problem.dataset for problem in result.after.problems if problem.dataset}

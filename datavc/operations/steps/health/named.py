@@ -28,15 +28,20 @@ class WrongPointer(NamedTuple):
 
 @dataclass(slots=True)
 class Named:
-    """What all pointers name: versions by digest and kind, ``current`` those of the workspace, and records."""
+    """What all pointers name: versions by digest and kind, ``current`` those of the workspace, and records.
+
+    ``pointers`` are the pointers themselves, each with its dataset's path.
+    """
 
     versions: dict[tuple[Digest, str], Places] = field(default_factory=dict)
     current: set[tuple[Digest, str]] = field(default_factory=set)
     records: dict[Digest, Places] = field(default_factory=dict)
+    pointers: list[tuple[bytes, Pointer]] = field(default_factory=list)
     wrong: list[WrongPointer] = field(default_factory=list)
 
     def take(self, path: bytes, pointer: Pointer, commit: str | None) -> None:
         """One pointer."""
+        self.pointers.append((path, pointer))
         places = [self.versions.setdefault((pointer.digest, pointer.kind), {})]
         if pointer.run is not None:
             places.append(self.records.setdefault(Digest.parse(str(pointer.run["record"])), {}))

@@ -1,0 +1,255 @@
+"""``datavc fsck --repair``: where lost objects come from, what is made again, and that nothing becomes less readable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from projects import Project, environment_of
+from remotes import add_folder, flip, overwrite
+
+from datavc.errors import DatavcError
+from datavc.operations.repair import repair
+from datavc.repo import Repo
+from datavc.store.cache import Cache
+from datavc.store.index import ObjectIndex
+
+
+def cache(project: Project) -> Path:
+    return project.root / ".git/datavc/cache"
+
+
+def stored(project: Project, kind: str = "packs") -> list[Path]:
+    return sorted(path for path in (cache(project) / kind).rglob("*-*") if path.is_file())
+
+
+@pytest.fixture
+def history(project: Project) -> Project:
+    """Two versions; the first has what is in the workspace no more."""
+    project.write({f"data/{n}": os.urandom(500) for n in range(9)} | {"data/sub/large": os.urandom(3 << 20)})
+    project.run("add", "data")
+    project.commit("one")
+    project.write({"data/0": os.urandom(700), "data/new": "new"})
+    project.run("add", "data")
+    project.commit("two")
+    return project
+
+
+def test_another_clones_cache_is_enough(history: Project):
+    clone = history.clone("clone")
+    shutil.copytree(cache(history), cache(clone))
+    shutil.rmtree(history.root / "data")
+    for pack in stored(history):
+        flip(pack)
+    said = history.run("fsck", "--repair", "--from", "../clone")
+    assert "taken from" in said.err
+    history.run("fsck")
+    history.run("checkout", "HEAD~1")
+    history.run("checkout", "HEAD")
+    history.run("gc", "--dry-run")
+
+
+def test_a_cache_is_named_by_its_own_folder_too_and_what_is_damaged_there_is_not_taken(history: Project):
+    copy = history.root.parent / "copy"
+    shutil.copytree(cache(history), copy)
+    shutil.rmtree(history.root / "data")
+    large = max(stored(history), key=lambda path: path.stat().st_size)
+    flip(copy / large.relative_to(cache(history)))
+    for pack in stored(history):
+        overwrite(pack, pack.read_bytes()[:100])
+    said = history.run("fsck", "--repair", "--from", str(copy), code=12)
+    assert "sub/large" in said.out
+    assert "data/3" not in said.out
+    history.run("fsck", "--repair", "--from", "nowhere", code=1)
+    history.run("fsck", "--from", str(copy), code=2)
+
+
+def test_clones_that_share_the_cache_are_asked_for_the_one_that_they_had_before(history: Project):
+    clone = history.clone("clone")
+    shutil.copytree(cache(history), cache(clone))
+    clone.run("config", "--local", "cache.dir", str(cache(history)))
+    clone.run("status")
+    shutil.rmtree(history.root / "data")
+    for pack in stored(history):
+        pack.unlink()
+    history.run("fsck", "--repair")
+    history.run("fsck")
+
+
+def test_files_of_an_edited_dataset_that_are_still_what_they_were_are_taken(history: Project):
+    history.write({"data/1": "edited"})
+    pointer = history.read("data.datavc")
+    large = max(stored(history), key=lambda path: path.stat().st_size)
+    flip(large)
+    said = history.run("fsck", "--repair")
+    assert "taken from the workspace" in said.err
+    assert history.read("data/1") == b"edited"
+    assert history.read("data.datavc") == pointer
+    history.run("fsck")
+
+
+def test_records_come_back_from_a_remote_with_their_logs(project: Project, tmp_path: Path):
+    add_folder(project, tmp_path / "remote")
+    project.write({"raw": os.urandom(400)})
+    project.run("add", "raw")
+    project.commit("raw")
+    copy = "import shutil, sys; print('it works' * 40); shutil.copy('raw', 'done')"
+    project.datavc("run", "-i", "raw", "-o", "done", "--", sys.executable, "-c", copy)
+    project.commit("done")
+    project.run("push")
+    for pack in stored(project):
+        flip(pack)
+    project.run("fsck", "--repair")
+    assert "nothing is wrong" in project.run("fsck").err
+    assert len(project.run("runs").out.splitlines()) >= 1
+    for pack in stored(project):
+        pack.unlink()
+    for root in stored(project, "roots"):
+        overwrite(root, b"x")
+    project.run("fsck", "--repair")
+    project.run("fsck")
+    project.run("whence", "done")
+
+
+@pytest.mark.parametrize("name", ["stat.db", "lineage.db", "checked.db"])
+def test_damaged_databases_are_put_aside_and_made_again(history: Project, name: str):
+    history.run("runs", code=None)
+    history.run("fsck")
+    file = history.root / ".git/datavc" / name
+    if not file.exists():
+        file.write_bytes(b"")
+    file.write_bytes(b"SQLite format 3\0" + os.urandom(5000))
+    said = history.run("fsck", "--repair")
+    assert f"{name} is damaged" in said.err
+    assert list((file.parent / "quarantine").glob(f"{name}-*"))
+    history.run("status")
+    history.run("runs", code=None)
+    history.run("fsck")
+
+
+def test_without_a_remote_roots_name_again_what_was_stored_anew(history: Project):
+    large = max(stored(history), key=lambda path: path.stat().st_size)
+    shutil.rmtree(history.root / "data")
+    flip(large, 40)  # one chunk of the only file that nobody has elsewhere
+    history.run("fsck", "--repair", code=12)
+    history.run("checkout", "data/new", "data/3")
+    assert history.read("data/new") == b"new"
+
+
+# What is readable
+
+
+def universe(store: Cache) -> set[bytes]:
+    index = ObjectIndex(store.backend, store.algorithm, store.index_names())
+    blobs = store.blob_sizes()
+    return {digest for digest, _ in index.locations()} | blobs.keys()
+
+
+def readable(store: Cache, digests: set[bytes]) -> set[bytes]:
+    found = set()
+    for digest in digests:
+        try:
+            for _ in store.reader().stream(digest):
+                pass
+        except DatavcError:
+            continue
+        found.add(digest)
+    return found
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three versions in packs and whole blobs, and no workspace to take anything from."""
+    folder = tmp_path_factory.mktemp("template")
+    root, home = folder / "project", folder / "home"
+    root.mkdir()
+    home.mkdir()
+    project = Project(root, environment_of(home))
+    project.git("init", "--quiet")
+    project.run("init")
+    project.run("config", "--local", "cache.link", "hardlink")
+    project.run("config", "--local", "cache.share_above", "1500000")
+    for version in range(3):
+        project.write(
+            {
+                "data/large": os.urandom(1_200_000),
+                "data/blob": os.urandom(1_600_000),
+                f"data/sub/{version}": os.urandom(300),
+                "data/text": f"text of {version} " * 100,
+            }
+        )
+        project.run("add", "data")
+        project.commit(f"version {version}")
+    shutil.rmtree(root / "data")
+    return project
+
+
+@pytest.mark.parametrize("examples", [12, pytest.param(500, marks=pytest.mark.slow)], ids=["some", "many"])
+def test_whatever_was_damaged_a_repair_makes_nothing_unreadable(
+    template: Project, tmp_path: Path, examples: int
+):
+    files = (
+        stored(template) + stored(template, "indexes") + stored(template, "roots") + stored(template, "blobs")
+    )
+    names = sorted(str(path.relative_to(template.root)) for path in files)
+    damage = st.tuples(
+        st.sampled_from(names),
+        st.sampled_from(["flip", "flip", "cut", "empty", "remove", "swap"]),
+        st.integers(0, 1 << 30),
+    )
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(damage, min_size=1, max_size=6), st.sampled_from([0, 3]))
+    def law(damages: list[tuple[str, str, int]], kept: int) -> None:
+        root = tmp_path / "copy"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(template.root, root, symlinks=True)
+        digests = universe(Repo.find(root).cache)
+        for name, how, position in damages:
+            spoil(root, name, how, position, names)
+        repo = Repo.find(root)
+        before = readable(repo.cache, digests)
+        quarantine = bytes_in(root)
+        repair(repo)
+        after = readable(Repo.find(root).cache, digests)
+        assert before <= after
+        # Nothing is deleted: whatever was stored is stored still, here or in quarantine.
+        assert quarantine <= bytes_in(root)
+
+    law()
+
+
+def bytes_in(root: Path) -> set[bytes]:
+    folder = root / ".git/datavc/cache"
+    return {
+        path.read_bytes()
+        for path in folder.rglob("*-*")
+        if path.is_file() and path.relative_to(folder).parts[0] in ("packs", "indexes", "blobs", "quarantine")
+    }
+
+
+def spoil(root: Path, name: str, how: str, position: int, names: list[str]) -> None:
+    path = root / name
+    if not path.exists():
+        return
+    size = path.stat().st_size
+    match how:
+        case "flip" if size:
+            flip(path, position % size)
+        case "cut":
+            overwrite(path, path.read_bytes()[: position % (size + 1)])
+        case "empty":
+            overwrite(path, b"")
+        case "remove":
+            path.unlink()
+        case "swap":
+            other = root / names[position % len(names)]
+            if other.exists():
+                mine, theirs = path.read_bytes(), other.read_bytes()
+                overwrite(path, theirs)
+                overwrite(other, mine)
