@@ -233,8 +233,8 @@ COMMANDS = {
         Command(
             "fsck",
             CARE,
-            "Check the cache or a remote, or repair the cache",
-            "-r= --remote= --full --sample= --repair --json",
+            "Check the cache or a remote, or repair it",
+            "-r= --remote= --full --sample= --older-than= --repair --from= --json",
             NOTHING,
         ),
         Command(

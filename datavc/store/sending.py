@@ -6,8 +6,10 @@ sent, so that a push that was interrupted makes the same packs again, asks for e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -267,6 +269,7 @@ class _OnceBackend(WrappingBackend):
     def write(self, name: str, data: bytes) -> bool:
         if name not in self._broken:
             return self.inner.write(name, data)
+        copy_aside(self.inner, name)
         self.inner.replace(name, data)
         return True
 
@@ -280,6 +283,13 @@ class _OnceBackend(WrappingBackend):
             source.unlink()
             return True
         return self.inner.write_file(name, source)
+
+
+def copy_aside(backend: Backend, name: str) -> None:
+    """Keep a copy, under ``quarantine/``, of a damaged file that is about to be replaced; meanwhile it stays readable."""
+    with suppress(StoredFileNotFound):
+        data = backend.read(name)
+        backend.write(f"quarantine/{name.replace('/', '-')}-{os.urandom(4).hex()}", data)
 
 
 def pack_limits(bandwidth: float | None) -> int:

@@ -69,8 +69,7 @@ def test_a_flipped_bit_is_found_by_reading(project: Project, remote: Path):
     found = problems(project, "--full")
     assert {("pack", None, None), ("object", None, None), ("version", "data", "data/sub/big")} <= found
     assert (
-        "datavc push --check --read -r origin data"
-        in project.run("fsck", "-r", "origin", "--full", code=12).err
+        "datavc fsck -r origin --full --repair" in project.run("fsck", "-r", "origin", "--full", code=12).err
     )
     assert ("pack", None, None) in problems(project, "--sample", "100%")
 

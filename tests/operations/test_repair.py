@@ -90,12 +90,6 @@ def test_a_sound_cache_is_left_as_it_is_and_an_edit_is_not_recorded(history: Pro
     assert history.read("data/1") == b"edited"
 
 
-def test_a_remote_is_repaired_by_a_push(history: Project):
-    assert (
-        "datavc push --check --read -r origin" in history.run("fsck", "-r", "origin", "--repair", code=2).err
-    )
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("stride", [23, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_killed_anywhere_it_is_finished_by_the_same_command(history: Project, stride: int):

@@ -17,6 +17,7 @@ from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
     from datavc.operations.fsck import FsckResult, Problem
+    from datavc.operations.repair import RepairResult
     from datavc.operations.steps.health.reading import ReadNow
     from datavc.repo import Repo
     from datavc.store.checklog import Rule
@@ -65,7 +66,7 @@ def fsck(
     others: From = None,
     json: Json = False,
 ) -> int | None:
-    """Check the cache or a remote, or repair the cache
+    """Check the cache or a remote, or repair it
 
     Reads and hashes every pack, index, root and blob, then walks every version and record that this repository's roots name,
     and the pointers of all commits. What is damaged or missing is named with the datasets, paths and commits that it affects.
@@ -78,7 +79,8 @@ def fsck(
     that a nightly run comes round in twenty nights; --older-than 30 reads what was not read for 30 days.
 
     --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace, from the
-    caches of other clones (--from names one) and from remotes. Nothing is deleted. Without it nothing is changed.
+    caches of other clones (--from names one) and from remotes. With -r the remote is sent again what it lost or has damaged,
+    as far as this cache has it; what is damaged there is copied into quarantine/ before. Nothing is deleted.
 
     Examples:
       datavc fsck
@@ -88,6 +90,7 @@ def fsck(
       datavc fsck --sample 5%
       datavc fsck -r origin --sample 5%
       datavc fsck -r origin --full
+      datavc fsck -r origin --full --repair
       datavc fsck --json
 
     Exit codes: 0 all is well, 12 something is damaged or missing, 10 no repository.
@@ -97,13 +100,21 @@ def fsck(
     repo = Repo.find(current().folder)
     rule = _rule(sample, older_than)
     if repair:
-        _refuse_beside_repair(remote, rule)
-        return _repair(repo, others or [], json=json)
+        if rule is not None:
+            raise UsageError("a repair reads everything", "datavc fsck --repair")
+        if remote is not None and not others:
+            return _repair_remote(repo, remote, full=full, json=json)
+        if remote is None and not full:
+            return _repair(repo, others or [], json=json)
     if others:
-        raise UsageError("--from is for a repair", "datavc fsck --repair --from DIR")
+        raise UsageError("--from is for a repair of the cache", "datavc fsck --repair --from DIR")
     if full and remote is None:
         raise UsageError("--full is for a remote; the cache is always read", "datavc fsck --older-than 0")
     result = _check(repo, remote, rule, full=full)
+    return _show(repo, result, remote, json=json)
+
+
+def _show(repo: Repo, result: FsckResult, remote: str | None, *, json: bool) -> int | None:
     if json:
         print_json(result)
     else:
@@ -111,16 +122,6 @@ def fsck(
         if result.problems and remote is None:
             next_command("datavc fsck --repair")
     return _CORRUPT if result.problems else None
-
-
-def _refuse_beside_repair(remote: str | None, rule: Rule | None) -> None:
-    if rule is not None:
-        raise UsageError("a repair reads everything", "datavc fsck --repair")
-    if remote is not None:
-        raise UsageError(
-            "a remote is repaired from a clone that has the data",
-            f"datavc push --check --read -r {remote} --all-branches --all-tags",
-        )
 
 
 def _check(repo: Repo, remote: str | None, rule: Rule | None, *, full: bool) -> FsckResult:
@@ -143,19 +144,34 @@ def _repair(repo: Repo, others: list[str], *, json: bool) -> int | None:
     session = current()
     folders = [Path(os.fsdecode(session.absolute(other))) for other in others]
     result = repair(repo, others=folders, jobs=session.workers, progress=session.progress)
-    if json:
-        print_json(result)
-    else:
-        for version in result.versions:
-            became = f"not whole: {version.failed}" if version.failed else "whole again"
-            print(f"{show_path(version.path) or 'a record'}: {version.digest.short} is {became}")
-        _print(repo, result.after, None)
+    if not json:
+        _print_repaired(repo, result, None)
         if result.after.problems:
             named = {problem.dataset for problem in result.after.problems if problem.dataset}
             next_command(
                 f"datavc add --rehash {repo.typed(*sorted(named)) or 'PATH'}, where the data is whole"
             )
+    else:
+        print_json(result)
     return _CORRUPT if result.after.problems else None
+
+
+def _repair_remote(repo: Repo, remote: str, *, full: bool, json: bool) -> int | None:
+    from datavc.operations.repair_remote import repair_remote
+
+    result = repair_remote(repo, remote, full=full, progress=current().progress)
+    if json:
+        print_json(result)
+    else:
+        _print_repaired(repo, result, remote)
+    return _CORRUPT if result.after.problems else None
+
+
+def _print_repaired(repo: Repo, result: RepairResult, remote: str | None) -> None:
+    for version in result.versions:
+        became = f"not whole: {version.failed}" if version.failed else "whole again"
+        print(f"{show_path(version.path) or 'a record'}: {version.digest.short} is {became}")
+    _print(repo, result.after, remote)
 
 
 def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
@@ -176,7 +192,9 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         talk(f"not, or not wholly, in this cache: {names}; datavc fetch gets the rest from a remote")
     if result.problems and remote is not None:
         datasets = sorted({problem.dataset for problem in result.problems if problem.dataset})
-        next_command(f"datavc push --check --read -r {remote} {repo.typed(*datasets)}".rstrip())
+        names = ", ".join(map(show_path, datasets)) or "the data"
+        full = " --full" if result.read.files or result.read.before else ""
+        next_command(f"datavc fsck -r {remote}{full} --repair, in a clone that has {names}")
 
 
 def _affects(problem: Problem) -> str:

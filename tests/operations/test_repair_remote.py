@@ -1,0 +1,129 @@
+"""``datavc fsck -r NAME --repair``: a remote gets again what it lost or has damaged, and loses nothing by it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project
+from remotes import Stopped, add_folder, flip, indexes, overwrite, packs, roots, stop_at, watch_remotes
+
+from datavc.errors import DatavcError
+from datavc.operations.repair_remote import repair_remote
+from datavc.repo import Repo
+from datavc.store.cache import Cache
+from datavc.store.index import ObjectIndex
+
+
+@pytest.fixture
+def remote(project: Project, tmp_path: Path) -> Path:
+    """Two versions of a dataset, one of a file, and a record, on a remote."""
+    store = add_folder(project, tmp_path / "remote")
+    project.write(
+        {"data/sub/big": os.urandom(3 << 20), "data/small": os.urandom(100), "other": os.urandom(900)}
+    )
+    project.run("add", "data", "other")
+    project.commit("data")
+    project.run("push")
+    project.write({"data/small": os.urandom(120)})
+    project.run("add", "data")
+    project.commit("data again")
+    copy = "import shutil; print('it works'); shutil.copy('other', 'made')"
+    project.datavc("run", "-i", "other", "-o", "made", "--", sys.executable, "-c", copy)
+    project.commit("made")
+    project.run("push")
+    return store
+
+
+def is_whole(project: Project) -> bool:
+    """Whether a clone gets all of it, old and new, with the record."""
+    clone = project.clone(f"clone-{os.urandom(3).hex()}")
+    clone.run("pull")
+    clone.run("checkout", "HEAD~2", "--", "data")
+    clone.run("whence", "made")
+    return clone.run("fsck", "-r", "origin", "--full").code == 0
+
+
+@pytest.mark.parametrize("kind", [packs, indexes, roots])
+@pytest.mark.parametrize("damage", [flip, lambda path: overwrite(path, b"short"), Path.unlink])
+def test_all_that_was_lost_or_damaged_is_sent_again(project: Project, remote: Path, kind, damage):
+    for file in kind(remote):
+        damage(file)
+    if kind is roots and damage is Path.unlink:
+        project.run("push", "--rev", "HEAD~2")
+        project.run("push")
+    else:
+        said = project.run("fsck", "-r", "origin", "--full", "--repair")
+        assert "whole again" in said.out
+        if damage is not Path.unlink:
+            assert list((remote / "quarantine").iterdir())
+    assert is_whole(project)
+    assert project.run("fsck", "-r", "origin", "--full", "--repair").out == ""
+
+
+def test_what_this_clone_does_not_have_is_named(project: Project, remote: Path):
+    clone = project.clone("clone")
+    clone.run("config", "--local", "remote.origin.allow", str(remote))
+    flip(packs(remote)[0])
+    said = clone.run("fsck", "-r", "origin", "--full", "--repair", code=12)
+    assert "not whole" in said.out
+    assert "data/sub/big" in said.out
+    project.run("fsck", "-r", "origin", "--full", "--repair")
+    assert is_whole(project)
+
+
+def test_a_repair_without_full_reads_no_pack_and_mends_what_is_lost(project: Project, remote: Path):
+    packs(remote)[0].unlink()
+    project.run("fsck", "-r", "origin", "--repair")
+    assert is_whole(project)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_cut_off_at_any_request_it_is_finished_by_the_same_command(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+):
+    start = remote.parent / "start"
+    shutil.copytree(remote, start)
+    for point in range(1, 400, 5):
+        shutil.rmtree(remote)
+        shutil.copytree(start, remote)
+        flip(packs(remote)[0])
+        packs(remote)[-1].unlink()
+        overwrite(roots(remote)[0], b"x")
+        before = readable(project, remote)
+        with monkeypatch.context() as patch:
+            watch_remotes(patch, stop_at(point, after=after))
+            try:
+                repair_remote(Repo.find(project.root), "origin", full=True)
+                break
+            except Stopped:
+                pass
+        assert before <= readable(project, remote)
+        project.run("fsck", "-r", "origin", "--full", "--repair")
+        assert before <= readable(project, remote)
+    assert point > 20
+    assert is_whole(project)
+
+
+def readable(project: Project, remote: Path) -> set[bytes]:
+    repo = Repo.find(project.root)
+    store = Cache(remote, repo.config.repo_id, repo.algorithm)
+    found = set()
+    for name in store.index_names():
+        try:
+            digests = {
+                digest for digest, _ in ObjectIndex(store.backend, store.algorithm, [name]).locations()
+            }
+        except DatavcError:
+            continue
+        for digest in digests:
+            try:
+                for _ in store.reader().stream(digest):
+                    pass
+            except DatavcError:
+                continue
+            found.add(digest)
+    return found
