@@ -55,6 +55,10 @@ def unsaved_edit(project: Project) -> None:
 
 def never_added(project: Project) -> None:
     private = project.root / ".git/datavc"
+    # What git knows of other versions would be missed in an empty cache.
+    project.git("update-ref", "-d", "HEAD")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("rm", "-q", "--cached", "data.datavc")
     shutil.rmtree(private / "cache")
     shutil.rmtree(private / "state")
     project.run("init")

@@ -10,12 +10,17 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
 from projects import Project
 
 _EVENTS = {
@@ -32,6 +37,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _WRITES = ("write", "pwrite", "copy_file_range")
 _WRAPPED = (*_WRITES, "fsync", "fchmod", "ftruncate")
 COMPLETED = -1
+_MOST_POINTS = 2000
 _SHORT_COPY = 4096
 CRASHED = 97  # a traceback; no command ends with it on purpose
 _tell = os.write  # as it is before any fault is put into it
@@ -80,6 +86,65 @@ def run_watched(project: Project, arguments: list[str], at_change: Callable[[int
         points = len(file.read())
     assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, f"{arguments} ended with {status}"
     return points
+
+
+def killed_at_each(
+    project: Project, arguments: list[str], fresh: Callable[[], object], stride: int = 1
+) -> Iterator[int]:
+    """Each ``stride``-th change of a command that starts from ``fresh``, once it was killed just before that change."""
+    for point in range(1, _MOST_POINTS, stride):
+        fresh()
+        if run_killed(project, arguments, point) == COMPLETED:
+            return
+        yield point
+    pytest.fail(f"{_MOST_POINTS} points were not enough")
+
+
+def failing_at_each(
+    project: Project,
+    arguments: list[str],
+    fresh: Callable[[], object],
+    number: int,
+    *,
+    once: bool,
+    stride: int = 1,
+    first: int = 1,
+) -> Iterator[tuple[int, int]]:
+    """As :func:`killed_at_each`, for changes that fail with error ``number``; with each its point and the exit code.
+
+    The code is one that is documented. The last is of a run that came to no such change.
+    """
+    for point in range(first, _MOST_POINTS, stride):
+        fresh()
+        code, reached = run_failing(project, arguments, point, number, once=once)
+        assert code in DOCUMENTED_CODES, point
+        yield point, code
+        if not reached:
+            return
+    pytest.fail(f"{_MOST_POINTS} points were not enough")
+
+
+@dataclass
+class Kept:
+    """Folders as they are now, and how to put them back."""
+
+    folders: tuple[Path, ...]
+    start: Path
+
+    @classmethod
+    def of(cls, start: Path, *folders: Path) -> Kept:
+        """Takes the ``folders`` away into the new folder ``start``; :meth:`fresh` brings them."""
+        start.mkdir()
+        for folder in folders:
+            folder.rename(start / folder.name)
+        return cls(folders, start)
+
+    def fresh(self) -> None:
+        """All that they were, with hard links between files of one folder."""
+        for folder in self.folders:
+            if folder.exists():
+                shutil.rmtree(folder)
+            subprocess.run(["cp", "-a", "--", str(self.start / folder.name), str(folder)], check=True)
 
 
 def run_failing(

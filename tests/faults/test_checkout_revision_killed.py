@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from projects import Found, Project
-from sweeps import COMPLETED, run_killed
+from sweeps import Kept, killed_at_each
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-_MOST_POINTS = 1000
 strides = pytest.mark.parametrize(
     "stride", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
 )
@@ -26,17 +22,6 @@ def snapshot(project: Project) -> dict[bytes, Found]:
         for path, found in project.tree().items()
         if path.partition(b"/")[0] != b".git" and found[0] != "folder"
     }
-
-
-def points(project: Project, start: Path, command: list[str], stride: int) -> Iterator[int]:
-    """Each point at which the command was killed, in a fresh copy of ``start``."""
-    for point in range(1, _MOST_POINTS, stride):
-        if project.root.exists():
-            shutil.rmtree(project.root)
-        subprocess.run(["cp", "-a", "--", str(start), str(project.root)], check=True)
-        if run_killed(project, command, point) == COMPLETED:
-            return
-        yield point
 
 
 @strides
@@ -57,12 +42,11 @@ def test_a_killed_checkout_of_a_revision_is_finished_by_the_same_command(
     second = snapshot(project)
     if back:
         project.run("checkout", "HEAD~1")
-    start = project.root.parent / "start"
-    project.root.rename(start)
+    kept = Kept.of(project.root.parent / "start", project.root)
     command, goal = (["checkout", "HEAD"], second) if back else (["checkout", "HEAD~1"], first)
 
     swept = 0
-    for _ in points(project, start, command, stride):
+    for _ in killed_at_each(project, command, kept.fresh, stride):
         swept += 1
         found = snapshot(project)
         for path, what in found.items():
@@ -90,13 +74,12 @@ def test_a_killed_checkout_into_another_folder_is_finished_by_the_same_command(p
     project.run("add", "data")
     project.commit("two")
     here = snapshot(project)
-    start = project.root.parent / "start"
-    project.root.rename(start)
+    kept = Kept.of(project.root.parent / "start", project.root)
     target = project.root.parent / "elsewhere"
     command = ["checkout", "HEAD~1", "--to", str(target)]
 
     swept = 0
-    for _ in points(project, start, command, stride):
+    for _ in killed_at_each(project, command, kept.fresh, stride):
         swept += 1
         project.run(*command)
         assert Project(target).tree() == {

@@ -14,10 +14,9 @@ import pytest
 from faultcases import CASES, make_case
 from projects import Project
 from sweeps import (
-    COMPLETED,
     DOCUMENTED_CODES,
-    run_failing,
-    run_killed,
+    failing_at_each,
+    killed_at_each,
     run_with_few_files,
     run_writing_short,
 )
@@ -37,22 +36,26 @@ def test_killed_at_any_change_it_loses_nothing_and_finishes_when_run_again(
     project: Project, record_property: Record, name: str, stride: int
 ):
     case = make_case(project, name)
-    for point in range(1, _MOST_POINTS, stride):
-        case.fresh()
-        if run_killed(project, case.command, point) == COMPLETED:
-            break
+    points = 0
+    for _ in killed_at_each(project, case.command, case.fresh, stride):
         case.assert_nothing_lost()
         case.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    assert point > 20, "the sweep saw no changes at all"
-    record_property("points", (point - 1) // stride)
+        points += 1
+    assert points * stride > 20, "the sweep saw no changes at all"
+    record_property("points", points)
 
 
 @pytest.mark.parametrize(
     "number",
-    [errno.ENOSPC, errno.EIO, pytest.param(errno.EDQUOT, marks=pytest.mark.slow)],
-    ids=["full disk", "input output error", "quota used up"],
+    [
+        errno.ENOSPC,
+        errno.EIO,
+        *(
+            pytest.param(number, marks=pytest.mark.slow)
+            for number in (errno.EDQUOT, errno.EMFILE, errno.EINTR)
+        ),
+    ],
+    ids=["full disk", "input output error", "quota used up", "too many open files", "interrupted"],
 )
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for good"])
 @pytest.mark.parametrize("name", CASES)
@@ -63,19 +66,16 @@ def test_a_failing_disk_is_reported_loses_nothing_and_the_next_run_finishes(
     project: Project, record_property: Record, name: str, number: int, once: bool, stride: int
 ):
     case = make_case(project, name)
-    for point in range(2, _MOST_POINTS, stride):
-        case.fresh()
-        code, reached = run_failing(project, case.command, point, number, once=once)
-        assert code in DOCUMENTED_CODES, point
+    points = 0
+    for point, code in failing_at_each(
+        project, case.command, case.fresh, number, once=once, stride=stride, first=2
+    ):
         case.assert_nothing_lost()
         if code == 0:
             assert project.tree("data") == case.after, point
-        if not reached:
-            break
         case.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    record_property("points", (point - 2) // stride)
+        points += 1
+    record_property("points", points - 1)
 
 
 @pytest.mark.parametrize("once", [True, False], ids=["once", "always"])

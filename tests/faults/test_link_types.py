@@ -14,10 +14,9 @@ import pytest
 from faultcases import CASES, make_case
 from loopfs import loop_filesystem
 from projects import Project, environment_of, let_go
-from sweeps import COMPLETED, run_killed
+from sweeps import killed_at_each
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-_MOST_POINTS = 1000
 _FORCED = "check out over unsaved work"
 
 
@@ -70,16 +69,13 @@ def test_killed_at_any_change_linked_files_are_whole_and_it_finishes(
     assert any(_is_shared(path, link) for path in (case.project.root / "data").rglob("*")), (
         "nothing is linked"
     )
-    for point in range(1, _MOST_POINTS, stride):
-        case.fresh()
-        if run_killed(case.project, case.command, point) == COMPLETED:
-            break
+    points = 0
+    for _ in killed_at_each(case.project, case.command, case.fresh, stride):
         case.assert_nothing_lost()
         case.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    assert point > 20, "the sweep saw no changes at all"
-    record_property("points", (point - 1) // stride)
+        points += 1
+    assert points * stride > 20, "the sweep saw no changes at all"
+    record_property("points", points)
 
 
 @pytest.mark.parametrize("link", ["hardlink", "symlink"])

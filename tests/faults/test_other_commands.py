@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from faultcases import base_project
 from projects import Project
-from sweeps import COMPLETED, DOCUMENTED_CODES, run_failing, run_killed
+from sweeps import Kept, failing_at_each, killed_at_each
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-_MOST_POINTS = 1000
 _PLACES = ("data", "kept/there", "kept/data")
 
 Contents = dict[str, bytes]
@@ -41,15 +37,10 @@ class Other:
     """``command`` changes where data is, or what it is made of, and never its content."""
 
     project: Project
-    start: Path
+    fresh: Callable[[], None]
     command: list[str]
     before: Contents
     end: object = None
-
-    def fresh(self) -> None:
-        if self.project.root.exists():
-            shutil.rmtree(self.project.root)
-        subprocess.run(["cp", "-a", "--", str(self.start), str(self.project.root)], check=True)
 
     def assert_nothing_lost(self) -> None:
         self.project.run("fsck")
@@ -77,9 +68,8 @@ def other(project: Project) -> Callable[[str], Other]:
         base_project(project)
         if name == "move into a folder that is there":
             (project.root / "kept").mkdir()
-        start = project.root.parent / "start"
-        project.root.rename(start)
-        case = Other(project, start, COMMANDS[name], {})
+        kept = Kept.of(project.root.parent / "start", project.root)
+        case = Other(project, kept.fresh, COMMANDS[name], {})
         case.fresh()
         case.before = _contents(project)
         project.run(*case.command)
@@ -117,36 +107,33 @@ def test_killed_at_any_change_the_same_command_finishes(
     other: Callable[[str], Other], record_property: Record, name: str, stride: int
 ):
     case = other(name)
-    for point in range(1, _MOST_POINTS, stride):
-        case.fresh()
-        if run_killed(case.project, case.command, point) == COMPLETED:
-            break
+    points = 0
+    for _ in killed_at_each(case.project, case.command, case.fresh, stride):
         case.assert_nothing_lost()
         case.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    assert point > 5, "the sweep saw no changes at all"
-    record_property("points", (point - 1) // stride)
+        points += 1
+    assert points * stride > 5, "the sweep saw no changes at all"
+    record_property("points", points)
 
 
 @strides
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full disk", "input output error"])
+@pytest.mark.parametrize(
+    "once", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["once", "for good"]
+)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_whatever_fails_is_reported_and_the_same_command_finishes(
-    other: Callable[[str], Other], record_property: Record, name: str, number: int, stride: int
+    other: Callable[[str], Other], record_property: Record, name: str, number: int, once: bool, stride: int
 ):
     case = other(name)
-    for point in range(1, _MOST_POINTS, 2 * stride - 1):
-        case.fresh()
-        code, reached = run_failing(case.project, case.command, point, number, once=True)
-        assert code in DOCUMENTED_CODES, point
+    points = 0
+    for _ in failing_at_each(
+        case.project, case.command, case.fresh, number, once=once, stride=2 * stride - 1
+    ):
         case.assert_nothing_lost()
-        if not reached:
-            break
         case.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    record_property("points", (point - 1) // (2 * stride - 1))
+        points += 1
+    record_property("points", points - 1)
 
 
 @strides
@@ -154,19 +141,16 @@ def test_init_killed_at_any_change_finishes_when_run_again(
     git_project: Project, record_property: Record, stride: int
 ):
     project = git_project
-    start = project.root.parent / "start"
-    shutil.copytree(project.root, start)
-    for point in range(1, _MOST_POINTS, stride):
-        shutil.rmtree(project.root)
-        shutil.copytree(start, project.root)
-        if run_killed(project, ["init"], point) == COMPLETED:
-            break
+    kept = Kept.of(project.root.parent / "start", project.root)
+    points = 0
+    for point in killed_at_each(project, ["init"], kept.fresh, stride):
         project.run("init")
+        points += 1
         left = set(os.listdir(project.root)) - {".git", ".gitattributes", ".gitignore", "datavc.toml"}
         assert not left, point
         project.write({"data/a": "alpha"})
         project.run("add", "data")
         assert project.run("status").out == "data: pointer not committed\n"
         project.run("fsck")
-    assert point > 5, "the sweep saw no changes at all"
-    record_property("points", (point - 1) // stride)
+    assert points, "the sweep saw no changes at all"
+    record_property("points", points)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,13 @@ from pathlib import Path
 import pytest
 from projects import Found, Project
 from remotes import add_folder, roots
-from sweeps import COMPLETED, DOCUMENTED_CODES, run_failing, run_killed
+from sweeps import Kept, failing_at_each, killed_at_each
 
 from datavc.backends.folder import FolderBackend
 from datavc.formats.root import decode_root
 from datavc.store.index import ObjectIndex
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-_MOST_POINTS = 2000
 _QUICK_STRIDE = 29
 STRIDES = pytest.mark.parametrize(
     "stride", [_QUICK_STRIDE, pytest.param(3, marks=pytest.mark.slow)], ids=["some", "many"]
@@ -32,12 +29,12 @@ Record = Callable[[str, object], None]
 
 @dataclass
 class Transfer:
-    """A project, its remote and a clone, each as it was at ``start``; the remote has the first of two versions."""
+    """A project, its remote and a clone, each as ``fresh`` makes it; the remote has the first of two versions."""
 
     project: Project
     clone: Project
     remote: Path
-    start: Path
+    fresh: Callable[[], None]
     command: str
     after: dict[bytes, Found]
 
@@ -45,11 +42,6 @@ class Transfer:
     def worker(self) -> Project:
         """Where the command runs."""
         return self.project if self.command == "push" else self.clone
-
-    def fresh(self) -> None:
-        for path in (self.project.root, self.clone.root, self.remote):
-            shutil.rmtree(path, ignore_errors=True)
-            subprocess.run(["cp", "-a", "--", str(self.start / path.name), str(path)], check=True)
 
     def assert_nothing_is_wrong(self) -> None:
         """Each root, here and there, names what is there; no damaged object has a name; each file is old or new."""
@@ -95,11 +87,8 @@ def make(project: Project, tmp_path: Path) -> Callable[[str], Transfer]:
         clone = project.clone("clone")
         if command != "push":
             project.run("push")
-        start = tmp_path / "start"
-        start.mkdir()
-        for path in (project.root, clone.root, remote):
-            path.rename(start / path.name)
-        transfer = Transfer(project, clone, remote, start, command, {})
+        kept = Kept.of(tmp_path / "start", project.root, clone.root, remote)
+        transfer = Transfer(project, clone, remote, kept.fresh, command, {})
         transfer.fresh()
         transfer.after = project.tree("data")
         return transfer
@@ -113,33 +102,35 @@ def test_killed_at_any_change_nothing_is_wrong_and_the_next_run_finishes(
     make: Callable[[str], Transfer], record_property: Record, command: str, stride: int
 ):
     transfer = make(command)
-    for point in range(1, _MOST_POINTS, stride):
-        transfer.fresh()
-        if run_killed(transfer.worker, [command], point) == COMPLETED:
-            break
+    points = 0
+    for _ in killed_at_each(transfer.worker, [command], transfer.fresh, stride):
         transfer.assert_nothing_is_wrong()
         transfer.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    assert point > 20, "the sweep saw no changes at all"
-    record_property("points", point // stride)
+        points += 1
+    assert points * stride > 20, "the sweep saw no changes at all"
+    record_property("points", points)
 
 
 @COMMANDS
 @STRIDES
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full disk", "input output error"])
+@pytest.mark.parametrize(
+    "once", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["once", "for good"]
+)
 def test_a_failing_disk_is_reported_and_the_next_run_finishes(
-    make: Callable[[str], Transfer], record_property: Record, command: str, stride: int, number: int
+    make: Callable[[str], Transfer],
+    record_property: Record,
+    command: str,
+    stride: int,
+    number: int,
+    once: bool,
 ):
     transfer = make(command)
-    for point in range(2, _MOST_POINTS, 3 * stride):
-        transfer.fresh()
-        code, reached = run_failing(transfer.worker, [command], point, number, once=True)
-        assert code in DOCUMENTED_CODES, point
+    points = 0
+    for _ in failing_at_each(
+        transfer.worker, [command], transfer.fresh, number, once=once, stride=3 * stride, first=2
+    ):
         transfer.assert_nothing_is_wrong()
-        if not reached:
-            break
         transfer.assert_it_finishes()
-    else:
-        pytest.fail(f"{_MOST_POINTS} points were not enough")
-    record_property("points", point // stride)
+        points += 1
+    record_property("points", points - 1)

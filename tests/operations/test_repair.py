@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 from remotes import add_folder, flip, overwrite
-from sweeps import COMPLETED, run_killed
+from sweeps import Kept, killed_at_each
 
 
 def stored(project: Project, kind: str) -> list[Path]:
@@ -96,16 +96,12 @@ def test_killed_anywhere_it_is_finished_by_the_same_command(history: Project, st
     second = history.tree("data")
     flip(stored(history, "packs")[0])
     flip(stored(history, "packs")[-1])
-    start = history.root.parent / "start"
-    history.root.rename(start)
-    for point in range(1, 1000, stride):
-        if history.root.exists():
-            shutil.rmtree(history.root)
-        shutil.copytree(start, history.root, symlinks=True)
-        if run_killed(history, ["fsck", "--repair"], point) == COMPLETED:
-            break
+    kept = Kept.of(history.root.parent / "start", history.root)
+    points = 0
+    for _ in killed_at_each(history, ["fsck", "--repair"], kept.fresh, stride):
+        points += 1
         assert history.tree("data") == second
         history.run("fsck", "--repair")
         history.run("fsck")
-    assert point > stride
+    assert points
     both_come_back(history, second)
