@@ -31,6 +31,7 @@ class FolderBackend(Backend):
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
         self.root = root
+        self._prefix = f"{root}/"
         if create:
             with storage_errors(root):
                 root.mkdir(parents=True, exist_ok=True)
@@ -74,9 +75,10 @@ class FolderBackend(Backend):
         return data
 
     def head(self, name: str) -> StoredFile:
-        path = self.root / check_name(name)
+        # Called for every pack that a version lies in, so no Path is built: that takes five times as long as lstat.
+        path = f"{self._prefix}{check_name(name)}"
         try:
-            seen = path.lstat()
+            seen = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             raise StoredFileNotFound(f"{path} does not exist") from None
         except OSError as error:

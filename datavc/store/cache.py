@@ -73,20 +73,25 @@ class Cache:
 
         A root counts only while every pack index that it names is here, and every pack that those name.
         """
+        proof = self._proof(digest)
+        return proof[0] if proof is not None else None
+
+    def _proof(self, digest: Digest) -> tuple[Root, ObjectIndex] | None:
+        """The root, and its indexes, which have looked at every pack already."""
         root = read_root(self.backend, self.repo_id, digest)
         if root is None or not root.complete:
             return None
         index = ObjectIndex(self.backend, self.algorithm, root.indexes)
         try:
-            return None if index.missing_packs() else root
+            return None if index.missing_packs() else (root, index)
         except (StoredFileNotFound, MalformedError):
             return None
 
     def index(self, digest: Digest | None = None) -> ObjectIndex:
         """Where to look for what is reachable from ``digest``: the indexes of its root, else the largest there are."""
-        root = self.root(digest) if digest is not None else None
-        if root is not None:
-            return ObjectIndex(self.backend, self.algorithm, root.indexes)
+        proof = self._proof(digest) if digest is not None else None
+        if proof is not None:
+            return proof[1]
         return ObjectIndex(self.backend, self.algorithm, self.index_names(), may_go=True)
 
     def index_names(self, limit: int | None = None) -> list[str]:

@@ -97,10 +97,14 @@ class ObjectIndex:
         for reader in self._open():
             if not missing:
                 break
-            packs = [pack if self._is_there(pack, size) else b"" for pack, size in reader.packs]
-            rows = reader.locate_many(missing, packs)
-            if b"" in packs:
-                rows = {digest: row for digest, row in rows.items() if row[0]}
+            rows = reader.locate_many(missing, [pack for pack, _ in reader.packs])
+            if rows and (self._look or self._packs):
+                # Thousands of small adds leave thousands of packs: only those that are named are looked at.
+                sizes = dict(reader.packs)
+                named = {row[0] for row in rows.values()}
+                gone = {pack for pack in named if not self._is_there(pack, sizes[pack])}
+                if gone:
+                    rows = {digest: row for digest, row in rows.items() if row[0] not in gone}
             found |= rows
             missing -= rows.keys()
         return found

@@ -315,6 +315,18 @@ def test_whether_a_pack_is_there_is_asked_once(scratch: Path):
     assert backend.requests["head"] == 1
 
 
+def test_only_packs_are_looked_at_in_which_something_was_found(scratch: Path):
+    backend = CountingBackend(MemoryBackend())
+    packs = write_packs(backend, scratch, contents(200), limit=300)
+    index = ObjectIndex(backend, "xxh128", [write_index(backend, packs)])
+    wanted = XXH(contents(200)[90])
+    backend.requests.clear()
+
+    assert len(packs) > 10
+    assert set(index.find_many([wanted, XXH(b"nowhere")])) == {wanted}
+    assert backend.requests["head"] == 2  # the index, and one pack
+
+
 def test_an_index_without_rows_is_made_when_it_is_asked_for(backend: Backend):
     (name,) = IndexBuilder("xxh128").publish(backend, empty=True)
     index = ObjectIndex(backend, "xxh128", [name])
