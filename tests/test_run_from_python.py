@@ -393,7 +393,7 @@ def test_without_trace_nothing_is_watched_and_everything_else_recorded(here: Pro
 def test_code_that_is_edited_meanwhile_is_noticed(here: Project):
     here.write({"other.py": "# before"})
     with datavc.run():
-        editor = [sys.executable, "-S", "-E", "-c", "open('other.py', 'w').write('# after')"]
+        editor = ["env", "-i", sys.executable, "-S", "-E", "-c", "open('other.py', 'w').write('# after')"]
         subprocess.run(editor, check=True)
 
     (record,) = records(here)

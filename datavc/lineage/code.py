@@ -20,6 +20,8 @@ _LARGEST_WITHOUT_GIT = 1 << 20
 _MOST_FILES, _MOST_BYTES = 20_000, 256 << 20
 _PRIVATE = (b".datavc", b".git")
 _POINTER = b".datavc"
+Redact = Callable[[bytes, bytes], bytes]
+"""Takes secrets out of the content of the file at a path."""
 
 
 @dataclass(slots=True)
@@ -31,9 +33,7 @@ class Code:
     redacted: list[bytes] = field(default_factory=list)
 
 
-def read_code(
-    root: bytes, git: Git | None, datasets: Iterable[bytes], redact: Callable[[bytes], bytes]
-) -> Code:
+def read_code(root: bytes, git: Git | None, datasets: Iterable[bytes], redact: Redact) -> Code:
     """The code below the folder ``root``, without the ``datasets``, and without what ``redact`` takes out."""
     code = Code()
     taken = tuple(path + b"/" for path in datasets)
@@ -51,7 +51,7 @@ def read_code(
     return code
 
 
-def _take(code: Code, root: bytes, path: bytes, limit: int, redact: Callable[[bytes], bytes]) -> None:
+def _take(code: Code, root: bytes, path: bytes, limit: int, redact: Redact) -> None:
     full = root + b"/" + path
     try:
         seen = os.lstat(full)
@@ -73,7 +73,7 @@ def _take(code: Code, root: bytes, path: bytes, limit: int, redact: Callable[[by
     except OSError as error:
         code.left_out.append((path, error.strerror or str(error)))
         return
-    clean = redact(content)
+    clean = redact(content, path)
     if clean != content:
         code.redacted.append(path)
     code.files[path] = ("executable" if seen.st_mode & stat.S_IXUSR else "file", clean)

@@ -1,48 +1,40 @@
 """Leaving secrets out of what a record keeps: words of the command, URLs, logs, code.
 
-Two ways: what looks like a secret, and what is known to be one, since the command line or the environment calls it so; of
-the latter every occurrence goes. Code is held to the strict patterns alone, because ``token = read()`` is no secret.
+Two ways: what looks like a secret or is called one (:mod:`datavc.formats.secrets`), and what is known to be one, since the
+command line, the environment or a parameter calls it so; of the latter every occurrence goes. In code, what a name says
+counts only where a literal stands behind it, because ``token = read()`` is no secret.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
-from urllib.parse import unquote
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
-HIDDEN = "***"
+from datavc.formats.secrets import (
+    HIDDEN,
+    may_name_secret,
+    names_secret,
+    redact_named,
+    redact_shapes,
+    secrets_named,
+)
+
 _Kept = TypeVar("_Kept", str, bytes)
 _LEAST = 6
 """Characters of a known secret: shorter ones stand in ordinary words."""
-# One of these words in a name makes it a secret's; "tokens" and "tokenizer" are none, nor is any other key.
-_WORDS = frozenset(
-    """password passwords passwd passphrase pwd pass secret secrets token credential credentials signature sig auth
-    authorization apikey accesskey accesskeyid privatekey sas jwt""".split()  # noqa: SIM905
-)
-_KEYS = frozenset(
-    ["api", "access", "private", "account", "secret", "auth", "encryption", "ssh", "hf", "wandb"]
-)
-_SHAPES = (
-    rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    rb"\bgh[pousr]_[A-Za-z0-9]{20,}",
-    rb"\bgithub_pat_[A-Za-z0-9_]{20,}",
-    rb"\bglpat-[A-Za-z0-9_-]{20,}",
-    rb"\bhf_[A-Za-z0-9]{20,}",
-    rb"\bsk-[A-Za-z0-9_-]{20,}",
-    rb"\bxox[abprs]-[A-Za-z0-9-]{10,}",
-    rb"\bAIza[0-9A-Za-z_-]{35}",
-    rb"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+",
-    rb"(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
-)
-_BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-# Up to the last "@" before the path: passwords have been seen with one in them.
-_USERINFO = re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^/\s@:]*:)([^/\s]*)@", re.IGNORECASE)
-# On the web a user name alone is a token more often than not.
-_WEB_USER = re.compile(r"((?<![a-z0-9+.-])https?://)([^/\s@:]+)@", re.IGNORECASE)
-# Names begin where no letter stands before them: so a word of a million letters takes a million steps, not their square.
 _NAME = re.compile(r"[\w.-]+")
-_ASSIGNED = re.compile(r"(?<![\w.-])([\w.-]{1,100})=([^&\s,;'\"]+)")
+# In code: a name, and behind it a quoted text without space; or, as in a shell's or a .env file, a line NAME=value.
+_LITERAL = re.compile(
+    rb"""(?<![\w.-])([A-Za-z_][\w.-]{0,100})(\\?["']?\]?[ \t]{0,3}[:=][ \t]{0,3}\\?["'])"""
+    rb"""([^\s"'\\<>{}$()\[\]%]{8,500})(?=\\?["'])"""
+    rb"""|^(?:export )?([A-Z][A-Z0-9_]{0,100})(=)([^\s"'<>{}$()\[\]%#]{8,500})(?=\s|$)"""
+)
+_SETTINGS = (b".toml", b".json", b".yaml", b".yml", b".ini", b".cfg", b".conf", b".env", b".properties")
+"""Names of files that have values, and no code that would come by them."""
+# HTTP's name and password, for curl and its like.
+_USER_OPTIONS = frozenset(("-u", "--user", "--proxy-user", "-U"))
 
 
 class Redactor:
@@ -51,35 +43,77 @@ class Redactor:
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         found: set[str] = set()
         for name, value in environment.items():
-            if is_secret_name(name):
+            if names_secret(name):
                 found.add(value)
-            found |= set(_inside(value))
+            found |= set(secrets_named(value))
         words = [part for word in argv for part in (word, *_shell_words(word))]
         for word, following in zip(words, [*words[1:], ""], strict=True):
             name, equals, value = word.partition("=")
-            if _NAME.fullmatch(name) and is_secret_name(name):
+            if _NAME.fullmatch(name) and names_secret(name):
                 found.add(value if equals else following if word.startswith("-") else "")
-            found |= set(_inside(word))
-        found |= {unquote(value) for value in found}
-        self._known = sorted({value for value in found if _is_telling(value)}, key=len, reverse=True)
-        self._strict = re.compile(b"|".join((*(re.escape(_raw(value)) for value in self._known), *_SHAPES)))
+            if word in _USER_OPTIONS:
+                found.add(following.partition(":")[2])
+            found |= set(secrets_named(word))
+        self._known: set[str] = set()
         self.count = 0
+        self.learn(found)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Leave these out, too, wherever they stand."""
+        told = {value for value in secrets if _is_telling(value)}
+        self._known |= told | {form for value in told for form in (quote(value, safe=""), unquote(value))}
+        # The longer first: one may stand in another.
+        self._telling = sorted(map(_raw, filter(_is_telling, self._known)), key=len, reverse=True)
+
+    def learn_values(self, values: Any, is_secret: bool = False) -> None:
+        """Learn the texts in ``values`` that are called like a secret, as ``db.password`` in a table ``db``."""
+        if isinstance(values, dict):
+            for name, inner in values.items():
+                self.learn_values(inner, is_secret or names_secret(str(name)))
+        elif isinstance(values, list | tuple):
+            for inner in values:
+                self.learn_values(inner, is_secret)
+        elif isinstance(values, str):
+            self.learn([values] if is_secret else secrets_named(values))
 
     def text(self, text: str) -> str:
         """A text of the record: a URL, a word, a value."""
         return self._counted(text, self._redact(text))
+
+    def values(self, value: Any, is_secret: bool = False) -> Any:
+        """Values without secrets: by their names, and by their looks."""
+        if isinstance(value, dict):
+            return {
+                str(name): self.values(inner, is_secret or names_secret(str(name)))
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.values(inner, is_secret) for inner in value]
+        if isinstance(value, str):
+            return self._counted(value, HIDDEN) if is_secret and value else self.text(value)
+        return value
+
+    def texts(self, value: Any) -> Any:
+        """Values without what looks like a secret; their names say nothing, since packages are called ``google-auth``."""
+        if isinstance(value, dict):
+            return {str(name): self.texts(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.texts(inner) for inner in value]
+        return self.text(value) if isinstance(value, str) else value
 
     def words(self, argv: Sequence[str]) -> list[str]:
         """The words of a command; the one behind ``--token`` goes wholly."""
         kept = []
         before = ""
         for word in argv:
-            hides = before.startswith("-") and "=" not in before and is_secret_name(before.lstrip("-"))
+            hides = before.startswith("-") and "=" not in before and names_secret(before.lstrip("-"))
             name, equals, _ = word.partition("=")
             if hides:
                 clean = HIDDEN
-            elif equals and _NAME.fullmatch(name) and is_secret_name(name):
+            elif equals and _NAME.fullmatch(name) and names_secret(name):
                 clean = f"{name}={HIDDEN}"
+            elif before in _USER_OPTIONS and ":" in word and not word.replace(":", "").isdigit():
+                clean = f"{word.partition(':')[0]}:{HIDDEN}"
             else:
                 clean = self._redact(word)
             kept.append(self._counted(word, clean))
@@ -88,42 +122,51 @@ class Redactor:
 
     def log(self, content: bytes) -> bytes:
         """What a command wrote: any bytes."""
-        clean = self._strict.sub(HIDDEN.encode(), content).decode("latin-1")
-        if "=" in clean or "@" in clean or "earer" in clean or "asic" in clean:
-            clean = "\n".join(_loose(line) for line in clean.split("\n"))
+        clean = self._strict(content).decode("latin-1")
+        if may_name_secret(clean):
+            clean = "\n".join(map(redact_named, clean.split("\n")))
         return self._counted(content, clean.encode("latin-1"))
 
-    def code(self, content: bytes) -> bytes:
-        """A file of the code: what is known to be secret, or can be nothing else."""
-        return self._counted(content, self._strict.sub(HIDDEN.encode(), content))
+    def code(self, content: bytes, path: bytes = b"") -> bytes:
+        """A file of the code: what is known to be secret, can be nothing else, or is a literal that is called one."""
+        clean = self._strict(content)
+        if may_name_secret(clean.decode("latin-1")):
+            line = _settings_line if path.endswith(_SETTINGS) else _code_line
+            clean = b"\n".join(map(line, clean.split(b"\n")))
+        return self._counted(content, clean)
+
+    def _strict(self, content: bytes) -> bytes:
+        for value in self._telling:
+            content = content.replace(value, HIDDEN.encode())
+        return redact_shapes(content)
 
     def _redact(self, text: str) -> str:
-        clean = self._strict.sub(HIDDEN.encode(), _raw(text)).decode("utf-8", "surrogateescape")
-        return _loose(clean)
+        return redact_named(self._strict(_raw(text)).decode("utf-8", "surrogateescape"))
 
     def _counted(self, before: _Kept, after: _Kept) -> _Kept:
         self.count += before != after
         return after
 
 
-def is_secret_name(name: str) -> bool:
-    """Whether an option or a variable is called like a secret."""
-    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
-    if not _WORDS.isdisjoint(words):
-        return True
-    return words[-1:] == ["key"] and (name.isupper() or not _KEYS.isdisjoint(words))
+def _settings_line(line: bytes) -> bytes:
+    return redact_named(line.decode("latin-1")).encode("latin-1")
 
 
-def _loose(text: str) -> str:
-    """Without what an URL, a header or an assignment shows to be a secret."""
-    if "@" in text:
-        text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
-        text = _WEB_USER.sub(rf"\1{HIDDEN}@", text)
-    if "=" in text:
-        text = _ASSIGNED.sub(
-            lambda found: f"{found[1]}={HIDDEN}" if is_secret_name(found[1]) else found[0], text
-        )
-    return _BEARER.sub(rf"\1\2{HIDDEN}", text)
+def _code_line(line: bytes) -> bytes:
+    return _LITERAL.sub(_without_literal, line) if may_name_secret(line.decode("latin-1")) else line
+
+
+def _without_literal(found: re.Match[bytes]) -> bytes:
+    name, value = (found[group] or found[group + 3] for group in (1, 3))
+    if not names_secret(name.decode("latin-1")) or not _is_random(value):
+        return found[0]
+    return found[0][: -len(value)] + HIDDEN.encode()
+
+
+def _is_random(value: bytes) -> bool:
+    """Whether a literal looks drawn, not written: with digits among letters, and no path or address."""
+    has_both = any(48 <= c < 58 for c in value) and any(chr(c).isalpha() for c in value)
+    return has_both and not value.startswith((b"/", b".", b"http")) and HIDDEN.encode() not in value
 
 
 def _shell_words(word: str) -> list[str]:
@@ -136,14 +179,6 @@ def _shell_words(word: str) -> list[str]:
         return shlex.split(word)
     except ValueError:
         return word.split()
-
-
-def _inside(text: str) -> list[str]:
-    """The secrets that stand in a URL or an assignment."""
-    found = [match[2] for pattern in (_USERINFO, _WEB_USER) for match in pattern.finditer(text)]
-    found += [match[2] for match in _ASSIGNED.finditer(text) if is_secret_name(match[1])]
-    found += [match[0].split()[1] for match in _BEARER.finditer(text)]
-    return found
 
 
 def _is_telling(value: str) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datavc.lineage.redaction import Redactor, is_secret_name
+from datavc.formats.secrets import names_secret
+from datavc.lineage.redaction import Redactor
 
 SECRET = "correct-horse-battery"
 
@@ -109,4 +110,58 @@ def test_logs_of_any_bytes_without_secrets_stay_as_they_are(content: bytes):
     ],
 )
 def test_names_of_secrets(name: str, secret: bool):
-    assert is_secret_name(name) is secret
+    assert names_secret(name) is secret
+
+
+def test_a_literal_in_code_that_is_called_a_secret_is_left_out_and_nothing_else():
+    code = b"""
+api_key = "a1b2c3d4e5f6"
+config = {"db_password": 'hunter2hunter2'}
+token = tokens[0]; pad_token = "pad0pad0pad0"
+password = config["password2"]
+secret_name = "projects/1/secrets/2"
+token_url = "https://example.org/1"
+AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI0K7MDENG
+"""
+    clean = Redactor(["x"], {}).code(code)
+
+    assert [
+        (was, is_) for was, is_ in zip(code.splitlines(), clean.splitlines(), strict=True) if was != is_
+    ] == [
+        (b'api_key = "a1b2c3d4e5f6"', b'api_key = "***"'),
+        (b"config = {\"db_password\": 'hunter2hunter2'}", b"config = {\"db_password\": '***'}"),
+        (b"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI0K7MDENG", b"AWS_SECRET_ACCESS_KEY=***"),
+    ]
+
+
+def test_what_a_parameter_calls_a_secret_is_left_out_of_code_and_logs():
+    redactor = Redactor(["x"], {})
+    redactor.learn_values({"db": {"password": SECRET, "retries": 3}, "api_tokens": ["abc"], "lr": 0.1})
+
+    assert redactor.values(
+        {"db": {"password": SECRET, "retries": 3}, "lr": 0.1, "secret": ["abcdef", 1]}
+    ) == {
+        "db": {"password": "***", "retries": 3},
+        "lr": 0.1,
+        "secret": ["***", 1],
+    }
+    assert SECRET.encode() not in redactor.code(f"[db]\npassword = '{SECRET}'\n".encode())
+    assert SECRET.encode() not in redactor.log(f"using {SECRET}".encode())
+
+
+def test_packages_that_are_called_like_secrets_keep_their_versions():
+    distributions = {
+        "google-auth": {"version": "2.40.1"},
+        "python-jwt": {"version": "4.1"},
+        "tokenizers": {"version": "0.2"},
+    }
+
+    assert Redactor(["x"], {}).texts(distributions) == distributions
+
+
+def test_the_password_of_curls_option_is_left_out():
+    redactor = Redactor(["curl", "-u", f"me:{SECRET}", "x"], {})
+
+    assert redactor.words(["curl", "-u", f"me:{SECRET}", "x"]) == ["curl", "-u", "me:***", "x"]
+    assert redactor.words(["docker", "-u", "1000:1000"]) == ["docker", "-u", "1000:1000"]
+    assert SECRET.encode() not in redactor.log(SECRET.encode())

@@ -19,7 +19,7 @@ from datavc.lineage import environment as machine
 from datavc.lineage.code import Code, git_state, read_code
 from datavc.lineage.observed import Observed
 from datavc.lineage.params import plain_values, read_params
-from datavc.lineage.redaction import HIDDEN, Redactor, is_secret_name
+from datavc.lineage.redaction import Redactor
 from datavc.operations.steps.runs.facts import Before, Facts, Order
 from datavc.operations.steps.runs.recordstore import has_record, writing_record
 from datavc.operations.steps.runs.rundata import (
@@ -61,7 +61,8 @@ def look_before(
     inputs = [_declared_input(repo, path, datasets, jobs=jobs, progress=progress) for path in order.inputs]
     params = [read_params(spec, Path(os.fsdecode(order.folder)), repo.algorithm) for spec in order.params]
     for found in params:
-        found["values"] = _clean(found["values"], redactor)
+        redactor.learn_values(found["values"])
+        found["values"] = redactor.values(found["values"])
     code = read_code(repo.root_bytes, repo.git, _no_code(datasets, outputs), redactor.code)
     return Before(datasets, inputs, code, git_state(repo.git, redactor.text), params)
 
@@ -131,7 +132,7 @@ class _Making:
             if facts.inside is not None and facts.inside.cells:
                 writer.blob("cells", self._redactor.code(facts.inside.cells.encode("utf-8", "replace")))
             if distributions:
-                writer.blob("distributions", _json(_clean(distributions, self._redactor)))
+                writer.blob("distributions", _json(self._redactor.texts(distributions)))
             listed = files_object(
                 repo,
                 {"read": self._read, "written": self._written, "removed": self._removed},
@@ -298,12 +299,12 @@ class _Making:
                 read = read_params(os.fsdecode(absolute), Path("/"), self._repo.algorithm)
             except (NotFoundError, ValueError):
                 continue
-            found[show(shown_path(self._repo, absolute))] = _clean(read["values"], self._redactor)
+            found[show(shown_path(self._repo, absolute))] = self._redactor.values(read["values"])
         return found
 
     def _given(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values that come from Python, as a record has them."""
-        return dict(_clean(plain_values(values), self._redactor))
+        return dict(self._redactor.values(plain_values(values)))
 
     def _environment(self, about: dict[str, Any]) -> dict[str, Any]:
         order = self._facts.order
@@ -317,7 +318,7 @@ class _Making:
             "variables": machine.variables(os.environ, self._redactor.text),
             "locks": [{**lock, "path": lock["path"].removeprefix(top)} for lock in locks],
         }
-        return dict(_clean(found, self._redactor))
+        return dict(self._redactor.texts(found))
 
 
 def _declared_input(
@@ -347,20 +348,6 @@ def _observed(observed: Observed, redactor: Redactor) -> dict[str, Any]:
 
 def _no_code(datasets: Iterable[bytes], outputs: list[bytes]) -> set[bytes]:
     return {*datasets, *outputs}
-
-
-def _clean(value: Any, redactor: Redactor) -> Any:
-    """Values without secrets: by their names, and by their looks."""
-    if isinstance(value, dict):
-        return {
-            str(key): HIDDEN
-            if is_secret_name(str(key)) and isinstance(inner, str)
-            else _clean(inner, redactor)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(inner, redactor) for inner in value]
-    return redactor.text(value) if isinstance(value, str) else value
 
 
 def _some_words(words: list[str]) -> list[str]:
