@@ -81,6 +81,19 @@ def test_every_command_that_walks_refuses_a_version_without_end(planter: Planter
         assert project.read("planted/0000/mine") == b"mine"
 
 
+def test_two_versions_without_end_are_not_compared_path_by_path(planter: Planter):
+    project = planter.project
+    full_of_folders(planter)
+    project.git("add", "-f", "planted.datavc")
+    project.git("commit", "-q", "-m", "one")
+    other, _, _ = planter.nested((b"other", FOLDER, 0, 0, planter.tree()), 10)
+    planter.point("planted", other, 0, 0)
+    project.git("commit", "-q", "-a", "-m", "two")
+
+    for command in (("diff", "HEAD~1", "HEAD"), ("log", "--stat")):
+        assert "more than 268,435,456 folders" in refused(project, *command)
+
+
 @pytest.mark.parametrize("plant", [full_of_files, full_of_folders])
 def test_what_a_remote_has_of_it_is_not_walked_either(planter: Planter, plant, tmp_path: Path):
     project = planter.project

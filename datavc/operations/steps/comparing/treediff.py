@@ -12,6 +12,9 @@ from datavc.operations.steps.examining.examine import base_trees
 from datavc.operations.steps.trees.trees import TreeSource
 from datavc.repo import Dataset, Repo
 
+# So many folders that differ are walked before it is asked whether there is an end of them, which reads every tree once.
+_MANY_FOLDERS = 10_000
+
 Pair = tuple[bytes, Row | None, Row | None]
 Known = Mapping[Digest, TreeSource]
 
@@ -77,13 +80,19 @@ def changed_rows(
         return
     was, was_trees = _top(repo, old, named.path, known or {})
     now, now_trees = _top(repo, new, named.path, known or {})
+    tops = [(was_trees, was), (now_trees, now)]
     pending = [(named.path, was, now)]
+    folders = 0
     while pending:
         path, was, now = pending.pop()
         was_folder = was is not None and was[1] == FOLDER
         now_folder = now is not None and now[1] == FOLDER
         inner_was = _tree(was_trees, was, alone=not now_folder) if was_folder else None
         inner_now = _tree(now_trees, now, alone=not was_folder) if now_folder else None
+        folders += was_folder and now_folder
+        if folders == _MANY_FOLDERS:
+            for trees, top in tops:
+                _tree(trees, top, alone=True)
         file_was = was if not was_folder else None
         file_now = now if not now_folder else None
         # An empty folder shows as itself, because nothing in it can.
