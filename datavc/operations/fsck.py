@@ -179,6 +179,7 @@ class _Check:
                     gone |= places.keys()
                 elif (digest, kind) in named.current:
                     elsewhere |= places.keys()
+            self._amounts(digest, kind, named.said.get((digest, kind), {}))
         for digest, places in records.items():
             is_promised = (digest, RECORD) in rooted or not self._repo.remotes()
             self._record(digest, reader.get(digest), places, is_promised=is_promised)
@@ -197,6 +198,18 @@ class _Check:
             for dataset, commits in sorted(places.items()):
                 self.result.add("version", thing, message, dataset, path, commits)
         return is_elsewhere
+
+    def _amounts(self, digest: Digest, kind: str, said: dict[tuple[int, int], Places]) -> None:
+        """What pointers say of a version's size, against what it has; nothing where it is not here."""
+        for (size, files), places in said.items():
+            found = self._judge.amounts(digest, kind, size)
+            if found in (None, (size, files)):
+                continue
+            for dataset, commits in sorted(places.items()):
+                message = (
+                    f"the pointer of {show(dataset)} says {size} bytes in {files} files, which is not so"
+                )
+                self.result.add("pointer", f"{show(dataset)}.datavc", message, dataset, revisions=commits)
 
     def _record(
         self, digest: Digest, record: Record | DatavcError, places: Places, *, is_promised: bool

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from datavc.durable import TEMPORARY_PREFIX, write_durably
+from datavc.durable import TEMPORARY_PREFIX
 from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside
 from datavc.formats.pointer import Pointer
 from datavc.formats.state import WorkspaceState
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, KIND_NAMES, SYMLINK, Entry
+from datavc.operations.steps.examining.probenotes import found_before
 from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.progress import Progress
 from datavc.repo import Repo
@@ -287,19 +289,16 @@ def traits(repo: Repo, path: bytes) -> Traits:
         device = os.stat(parent).st_dev
     except OSError:
         return Traits(True, True)
-    note = repo.private / f"filesystem-{device:x}"
     try:
-        words = note.read_text().split()
-    except OSError:
-        words = []
-        try:
-            if safepath.has_exec_bits(parent):
-                words.append("exec-bits")
-            if safepath.has_symlinks(parent):
-                words.append("symlinks")
-            repo.private.mkdir(parents=True, exist_ok=True)
-            write_durably(note, " ".join(words).encode() + b"\n")
-        except (OSError, DatavcError):
-            # A folder that cannot be written: nothing will be recorded from it by mistake.
-            return Traits(True, True)
+        words = found_before(repo.private / f"filesystem-{device:x}", lambda: _probe(parent))
+    except (OSError, DatavcError):
+        # A folder that cannot be written: nothing will be recorded from it by mistake.
+        return Traits(True, True)
     return Traits("exec-bits" in words, "symlinks" in words)
+
+
+def _probe(folder: Path) -> Iterator[str]:
+    if safepath.has_exec_bits(folder):
+        yield "exec-bits"
+    if safepath.has_symlinks(folder):
+        yield "symlinks"

@@ -31,10 +31,12 @@ class Named:
     """What all pointers name: versions by digest and kind, ``current`` those of the workspace, and records.
 
     ``pointers`` are the pointers themselves, each with its dataset's path.
+    ``said`` has the bytes and files that pointers say a version has, each with the places of those that say so.
     """
 
     versions: dict[tuple[Digest, str], Places] = field(default_factory=dict)
     current: set[tuple[Digest, str]] = field(default_factory=set)
+    said: dict[tuple[Digest, str], dict[tuple[int, int], Places]] = field(default_factory=dict)
     records: dict[Digest, Places] = field(default_factory=dict)
     pointers: list[tuple[bytes, Pointer]] = field(default_factory=list)
     wrong: list[WrongPointer] = field(default_factory=list)
@@ -42,7 +44,9 @@ class Named:
     def take(self, path: bytes, pointer: Pointer, commit: str | None) -> None:
         """One pointer."""
         self.pointers.append((path, pointer))
-        places = [self.versions.setdefault((pointer.digest, pointer.kind), {})]
+        version = pointer.digest, pointer.kind
+        said = self.said.setdefault(version, {}).setdefault((pointer.size, pointer.files), {})
+        places = [self.versions.setdefault(version, {}), said]
         if pointer.run is not None:
             places.append(self.records.setdefault(Digest.parse(str(pointer.run["record"])), {}))
         for place in places:

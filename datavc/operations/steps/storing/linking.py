@@ -6,11 +6,12 @@ import os
 import stat
 from pathlib import Path
 
-from datavc.durable import TEMPORARY_PREFIX, storage_errors, write_durably
+from datavc.durable import TEMPORARY_PREFIX, storage_errors
 from datavc.errors import ConflictError, DatavcError
 from datavc.formats.digest import new_hasher
 from datavc.formats.paths import show
 from datavc.formats.tree import EXECUTABLE
+from datavc.operations.steps.examining.probenotes import found_before
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.cache import Cache
@@ -29,15 +30,12 @@ def link_kind(repo: Repo, path: bytes) -> LinkKind:
     while not workspace.is_dir():
         workspace = workspace.parent
     devices = f"{os.stat(repo.cache.folder).st_dev:x}-{os.stat(workspace).st_dev:x}"
-    note = repo.private / f"links-{devices}"
     try:
-        usable = set(note.read_text().split())
-    except OSError:
-        try:
-            usable = set(probe_links(repo.cache.folder, workspace))
-            write_durably(note, " ".join(sorted(usable)).encode() + b"\n")
-        except (OSError, DatavcError):
-            return "copy"
+        usable = found_before(
+            repo.private / f"links-{devices}", lambda: probe_links(repo.cache.folder, workspace)
+        )
+    except (OSError, DatavcError):
+        return "copy"
     for kind in repo.config.link_types:
         if kind in usable:
             return kind  # type: ignore[return-value]

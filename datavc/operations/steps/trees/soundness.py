@@ -77,6 +77,28 @@ class Soundness:
         else:
             self._sound |= found.trees.keys()
 
+    def amounts(self, version: Digest, kind: str, said: int) -> tuple[int, int] | None:
+        """The bytes and files of a version, if enough of it is here to know. A whole blob is only asked whether it is
+        of the size that is ``said``."""
+        trees = TreeSource(self._cache, None, version, kind)
+        if trees.kind == FOLDER:
+            try:
+                top = trees.tree(trees.top)
+            except DatavcError:
+                return None
+            return top.size, top.count
+        location = self._index.find(version.raw)
+        if location is not None and not location[4] & LIST:
+            return location[3], 1
+        if location is not None:
+            try:
+                return self._reader.chunk_list(version.raw, location).total, 1
+            except DatavcError:
+                return None
+        if self._cache.has_blob(version.raw, None):
+            return (said if self._cache.has_blob(version.raw, said) else -1), 1
+        return None
+
     def _in_trees(self, trees: TreeSource) -> _Flaws:
         found = _Flaws()
         pending, seen = [trees.top], {trees.top}
