@@ -8,7 +8,7 @@ from datavc.cli.render import next_command, show_path, talk
 from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
-    from datavc.operations.gc import GcResult, GcVersion
+    from datavc.operations.steps.cleaning.outcome import GcResult, GcVersion
 
 _SHOWN = 50
 
@@ -26,6 +26,11 @@ def print_plan(plan: GcResult, would: str) -> None:
         _print_versions(plan.unknown, f"kept: nothing here needs, and {why}:")
         if plan.clones:
             talk("if one is gone for good: datavc cache forget CLONE")
+    if plan.repacked:
+        print(
+            f"{count(plan.repacked, 'pack')} {would}rewritten: {human_size(plan.repacked_bytes)} of them are needed, "
+            f"{human_size(plan.repack_frees_bytes)} are not"
+        )
     if plan.doomed_bytes or plan.freed_bytes:
         later = f", {human_size(plan.doomed_bytes)} from {plan.next} on" if plan.doomed_bytes else ""
         print(f"{human_size(plan.freed_bytes)} {would}deleted now{later}, in {plan.place}")
@@ -59,7 +64,9 @@ def print_result(result: GcResult, *, dry_run: bool) -> None:
         talk(f"{human_size(result.freed_bytes)} freed in {result.place}")
         if result.doomed_bytes:
             next_command("datavc gc --restore brings it back until then")
-    elif not (result.removed or result.expired or result.freed_bytes or result.doomed_bytes):
+    elif not (
+        result.repacked or result.removed or result.expired or result.freed_bytes or result.doomed_bytes
+    ):
         talk(f"there is nothing to delete in {result.place}")
 
 

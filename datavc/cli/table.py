@@ -214,7 +214,7 @@ COMMANDS = {
             "gc",
             CARE,
             "Delete what no version needs any more",
-            "-r= --remote= --grace= --older-than= --expire= --most --restore -n --dry-run -y --yes --json",
+            "-r= --remote= --grace= --older-than= --expire= --most --repack --restore -n --dry-run -y --yes --json",
             NOTHING,
         ),
         Command("cache list", CARE, "List the clones that use the cache", "--json", NOTHING),

@@ -10,6 +10,7 @@ from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER
 from datavc.operations.listing import find_digest, find_entry
 from datavc.operations.steps.transfers.afar import looking_afar, obtain_file
+from datavc.operations.steps.trees.expiry import expired
 from datavc.progress import SILENT, Progress
 from datavc.repo import Dataset, Repo
 
@@ -49,9 +50,9 @@ def cat(
     pieces = repo.cache.reader(version).stream(entry.digest)
     try:
         first = next(pieces, b"")
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         if offline or path is None or not obtain_file(repo, version, inner, progress):
-            raise
+            raise expired([repo.cache.backend], repo.config.repo_id, version) or error from None
         pieces = repo.cache.reader(version).stream(entry.digest)
         first = next(pieces, b"")
     out.write(first)

@@ -7,26 +7,27 @@ deletes these. Until then ``restore`` brings all of it back.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from pathlib import Path
 
 from datavc.backends.base import Backend
-from datavc.errors import ConflictError, DatavcError, OutOfSpace, UsageError
+from datavc.errors import ConflictError, OutOfSpace, UsageError
 from datavc.formats.amounts import human_size
-from datavc.formats.digest import Digest
-from datavc.formats.root import Root
 from datavc.formats.tombstone import Tombstone
 from datavc.operations.steps.cleaning.collecting import checked_clock, opened
 from datavc.operations.steps.cleaning.expiring import Expire, expiring
 from datavc.operations.steps.cleaning.marking import Marks, mark, needed_blobs
+from datavc.operations.steps.cleaning.outcome import GcResult, by_path, version_of
+from datavc.operations.steps.cleaning.repacking import RepackPlan, carry_out, plan_repack, require_room
+from datavc.operations.steps.cleaning.restoring import expired_before, put_back
 from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.store import layout
 from datavc.store.cache import clone_id
-from datavc.store.expired import expired_digests, forget_expiry, write_expiry
+from datavc.store.expired import write_expiry
 from datavc.store.garbage import (
     Census,
     Claim,
@@ -36,56 +37,17 @@ from datavc.store.garbage import (
     delete_roots,
     doom,
     find_garbage,
-    forget_tombstone,
     new_id,
     read_roots,
     remove_roots,
-    removed_roots,
     sweep,
     take_census,
     tidy,
 )
-from datavc.store.roots import begin_writing, read_root
+from datavc.store.rewriting import begin_rewriting
 from datavc.store.tombstones import GRACE_SECONDS, SHORTEST_GRACE_SECONDS, Doomed, read_tombstones
 
 Confirm = Callable[["GcResult"], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class GcVersion:
-    """A version: what it was, who stored it when. ``size`` in bytes, before anything is shared or compressed."""
-
-    path: bytes
-    digest: Digest
-    size: int
-    files: int
-    when: str
-    who: str
-    saved: bool
-
-
-@dataclass(slots=True)
-class GcResult:
-    """What goes, or in a dry run would, in the ``place``.
-
-    ``removed`` versions are needed by nothing, ``expired`` ones by history alone, and they were asked for; ``unknown`` ones
-    are needed by nothing that this clone knows of, and stay; ``recent``
-    counts those that are too young. ``doomed_bytes`` are deleted a grace after this run, ``freed_bytes`` in it;
-    ``waiting_bytes`` wait since an earlier run, until ``next`` at the earliest. ``clones`` could not be read: all stays.
-    """
-
-    place: str
-    removed: list[GcVersion] = field(default_factory=list)
-    expired: list[GcVersion] = field(default_factory=list)
-    unknown: list[GcVersion] = field(default_factory=list)
-    restored: list[GcVersion] = field(default_factory=list)
-    clones: list[str] = field(default_factory=list)
-    recent: int = 0
-    doomed_bytes: int = 0
-    freed_bytes: int = 0
-    waiting_bytes: int = 0
-    next: str | None = None
-    done: bool = False
 
 
 def gc(
@@ -96,6 +58,7 @@ def gc(
     older_than: float | None = None,
     expire: bytes | None = None,
     most: bool = False,
+    repack: bool = False,
     restore: bool = False,
     dry_run: bool = False,
     confirm: Confirm | None = None,
@@ -106,6 +69,7 @@ def gc(
     Times are in seconds. A grace of 0 deletes at once, and needs the store to itself. ``older_than`` lets versions of a
     remote go that other clones have stored, and of which nothing here tells; with ``expire``, the absolute path of a
     dataset, instead old versions of that to which history alone leads. ``most`` allows that more than half goes.
+    ``repack`` writes what is needed of packs that are half dead, or tiny and many, into new ones.
     ``restore`` brings back what was removed instead. ``confirm`` is asked before anything is deleted.
 
     Raises:
@@ -120,16 +84,21 @@ def gc(
     if older_than is not None and remote is None and expire is None:
         raise UsageError("--older-than is about what other clones stored on a remote", "datavc gc -r NAME")
     if expire is not None:
-        if older_than is None or restore:
-            raise UsageError(
-                "what expires is older than so many days", "datavc gc --expire PATH --older-than 180"
-            )
+        if older_than is None:
+            hint = "datavc gc --expire PATH --older-than 180"
+            raise UsageError("what expires is older than so many days", hint)
         rule, older_than = Expire(repo.relative(expire).removesuffix(POINTER_SUFFIX), older_than), None
-    with opened(repo, remote, now=grace == 0, dry_run=dry_run) as (backend, executor):
+    if restore and (repack or rule):
+        raise UsageError("--restore brings back, and removes nothing", "datavc gc --restore")
+    with ExitStack() as stack:
+        backend, executor = stack.enter_context(
+            opened(repo, remote, now=grace == 0, dry_run=dry_run),
+        )
         work = _Gc(repo, backend, executor, progress, is_remote=remote is not None)
         if restore:
             return work.restore(dry_run=dry_run)
-        return work.run(grace, older_than, rule, most=most, dry_run=dry_run, confirm=confirm)
+        scratch = stack.enter_context(repo.cache.scratch()) if repack else None
+        return work.run(grace, older_than, rule, scratch, most=most, dry_run=dry_run, confirm=confirm)
 
 
 class _Gc:
@@ -149,17 +118,19 @@ class _Gc:
         grace: float,
         older_than: float | None,
         rule: Expire | None = None,
+        scratch: Path | None = None,
         *,
         most: bool,
         dry_run: bool,
         confirm: Confirm | None,
     ) -> GcResult:
-        """One run: what was doomed goes, what nothing needs is doomed."""
+        """One run: what was doomed goes, what nothing needs is doomed; with a ``scratch`` folder packs are rewritten."""
         result = self._result
+        guard = begin_rewriting(self._backend) if scratch is not None else None
         marks = self._marks()
-        marks.digests -= self._expired_before(dry_run=dry_run)
+        marks.digests -= expired_before(self._repo, self._backend, dry_run=dry_run)
         if not dry_run:
-            self._put_back(marks.digests)
+            result.restored = put_back(self._repo, self._backend, marks.digests, self._progress)
         doomed = read_tombstones(self._backend)
         due = [one for one in doomed.values() if not one.waits or self._now - one.since >= grace]
         census = take_census(self._backend, self._executor)
@@ -169,14 +140,25 @@ class _Gc:
         kept = [stored for stored in census.roots if stored not in gone]
         garbage = find_garbage(census, kept, doomed.values(), needed)
         self._foresee(census, due, doomed.values(), garbage, grace)
-        if not most:
-            _refuse_most(self._backend, census, due, garbage)
-        if dry_run or not (due or gone or garbage) or not (confirm is None or confirm(result)):
+        plan = self._plan_repack(scratch, census, kept) if scratch is not None else None
+        if not (most or dry_run):
+            _refuse_most(self._backend, census, due, garbage, plan.freed_bytes if plan is not None else 0)
+        has_work = due or gone or garbage or plan
+        if dry_run or not has_work:
+            return result
+        if plan is not None:
+            require_room(self._backend, plan)
+        if not (confirm is None or confirm(result)):
             return result
         result.freed_bytes = self._sweep(due, needed, {stored.name for stored in kept})
         for stored in expired:
             write_expiry(self._backend, stored.root)
-        self._let_go(gone, kept, census, doomed.values(), needed, grace)
+        id_ = new_id()
+        self._remove(gone, id_, grace)
+        if plan is not None and scratch is not None and guard is not None:
+            carry_out(self._backend, scratch, self._executor, census, kept, plan, guard, self._progress)
+            census = take_census(self._backend, self._executor)
+        self._let_go(id_, kept, census, doomed.values(), needed, grace, has_removed=bool(gone))
         tidy(self._backend, self._now - max(grace, SHORTEST_GRACE_SECONDS))
         result.done = True
         return result
@@ -191,21 +173,10 @@ class _Gc:
         self._result.clones = marks.unknown
         return marks
 
-    def _expired_before(self, *, dry_run: bool) -> set[Digest]:
-        """What expired in an earlier run. What was stored again since has not."""
-        backend, repo_id = self._backend, self._repo.config.repo_id
-        expired = set()
-        for digest in expired_digests(backend, repo_id):
-            if read_root(backend, repo_id, digest) is None:
-                expired.add(digest)
-            elif not dry_run:
-                forget_expiry(backend, repo_id, digest)
-        return expired
-
     def _expiring(self, census: Census, marks: Marks, rule: Expire) -> list[StoredRoot]:
         found = expiring(self._repo, self._backend, self._executor, census.roots, marks, rule, self._now)
         marks.digests -= {stored.root.digest for stored in found}
-        self._result.expired = sorted((_version(stored.root) for stored in found), key=_by_path)
+        self._result.expired = sorted((version_of(stored.root) for stored in found), key=by_path)
         return found
 
     def _needed(self, marks: Marks) -> NeededBlobs:
@@ -233,14 +204,14 @@ class _Gc:
                 continue
             age = self._now - stored.modified
             if marks.unknown or (self._is_remote and root.clone != mine and not _is_older(age, older_than)):
-                result.unknown.append(_version(root))
+                result.unknown.append(version_of(root))
             elif age < grace:
                 result.recent += 1
             else:
-                result.removed.append(_version(root))
+                result.removed.append(version_of(root))
                 gone.append(stored)
-        result.removed.sort(key=_by_path)
-        result.unknown.sort(key=_by_path)
+        result.removed.sort(key=by_path)
+        result.unknown.sort(key=by_path)
         return gone
 
     def _foresee(
@@ -264,29 +235,39 @@ class _Gc:
         else:
             result.freed_bytes += garbage.size
 
+    def _plan_repack(self, scratch: Path, census: Census, kept: list[StoredRoot]) -> RepackPlan:
+        plan = plan_repack(self._backend, scratch, self._executor, census, kept, self._progress)
+        self._result.repacked = plan.packs
+        self._result.repacked_bytes, self._result.repack_frees_bytes = plan.needed_bytes, plan.freed_bytes
+        return plan
+
+    def _remove(self, gone: list[StoredRoot], id_: str, grace: float) -> None:
+        if not grace:
+            delete_roots(self._backend, gone)
+        elif gone:
+            try:
+                remove_roots(self._backend, self._repo.config.repo_id, id_, gone)
+            except OutOfSpace as error:
+                raise OutOfSpace(
+                    f"{error.message}: there is no room to note what goes", "datavc gc --grace 0"
+                ) from error
+
     def _let_go(
         self,
-        gone: list[StoredRoot],
+        id_: str,
         kept: list[StoredRoot],
         census: Census,
         doomed: Collection[Doomed],
         needed: NeededBlobs,
         grace: float,
+        *,
+        has_removed: bool,
     ) -> None:
-        """Remove the roots, look once more what all the others need, and doom the rest; without a grace delete it."""
-        backend, repo_id, id_ = self._backend, self._repo.config.repo_id, new_id()
-        if gone and grace:
-            try:
-                remove_roots(backend, repo_id, id_, gone)
-            except OutOfSpace as error:
-                raise OutOfSpace(
-                    f"{error.message}: there is no room to note what goes", "datavc gc --grace 0"
-                ) from error
-        elif gone:
-            delete_roots(backend, gone)
+        """Look once more what all roots need, and doom the rest; without a grace delete it."""
+        backend, repo_id = self._backend, self._repo.config.repo_id
         roots = read_roots(backend, self._executor, [stored.name for stored in kept])
         garbage = find_garbage(census, roots, doomed, needed)
-        if not garbage and not (gone and grace):
+        if not garbage and not (has_removed and grace):
             return
         if grace:
             # Also where nothing but roots goes: it says that they are removed now, and how long they can be brought back.
@@ -328,41 +309,18 @@ class _Gc:
 
     def restore(self, *, dry_run: bool) -> GcResult:
         """Bring back every version that was removed and is still there wholly; then nothing of it is doomed."""
-        self._put_back(None, dry_run=dry_run)
+        self._result.restored = put_back(self._repo, self._backend, None, self._progress, dry_run=dry_run)
         self._result.done = not dry_run
         return self._result
 
-    def _put_back(self, wanted: set[Digest] | None, *, dry_run: bool = False) -> None:
-        """Put back those removed roots that are wanted again, or all of them; what is gone already stays so."""
-        for id_, (_, roots) in removed_roots(self._backend).items():
-            lost = False
-            for root in roots:
-                is_theirs = root.repo != self._repo.config.repo_id
-                if is_theirs or (wanted is not None and root.digest not in wanted):
-                    lost = True
-                    continue
-                there = read_root(self._backend, root.repo, root.digest)
-                if (there is not None and there.complete) or dry_run:
-                    continue
-                try:
-                    begin_writing(self._backend, self._repo.algorithm).publish(_renewed(root))
-                except (ConflictError, DatavcError) as error:
-                    self._progress.note(f"warning: {root.digest.short} is not brought back: {error.message}")
-                    lost = True
-                    continue
-                forget_expiry(self._backend, root.repo, root.digest)
-                self._result.restored.append(_version(root))
-            if not lost and not dry_run:
-                forget_tombstone(self._backend, id_)
 
-
-def _renewed(root: Root) -> Root:
-    return replace(root, nonce=os.urandom(8).hex())
-
-
-def _refuse_most(backend: Backend, census: Census, due: Collection[Doomed], garbage: Garbage) -> None:
+def _refuse_most(
+    backend: Backend, census: Census, due: Collection[Doomed], garbage: Garbage, others: int
+) -> None:
     total = sum(census.packs.values())
-    going = sum(garbage.packs.values()) + sum(_size(census, one.tombstone, blobs=False) for one in due)
+    going = (
+        others + sum(garbage.packs.values()) + sum(_size(census, one.tombstone, blobs=False) for one in due)
+    )
     if going > total / 2:
         raise ConflictError(
             f"more than half of {backend.describe()} would go: {human_size(going)} of {human_size(total)}",
@@ -381,14 +339,6 @@ def _size(census: Census, stone: Tombstone, *, blobs: bool = True) -> int:
 
 def _is_older(age: float, older_than: float | None) -> bool:
     return older_than is not None and age >= older_than
-
-
-def _version(root: Root) -> GcVersion:
-    return GcVersion(root.path, root.digest, root.size, root.files, root.when, root.who, root.saved)
-
-
-def _by_path(version: GcVersion) -> tuple[bytes, str]:
-    return version.path, version.when
 
 
 def _time(seconds: float) -> str:

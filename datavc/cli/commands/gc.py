@@ -16,7 +16,7 @@ from datavc.cli.session import current
 from datavc.errors import UsageError
 
 if TYPE_CHECKING:
-    from datavc.operations.gc import GcResult
+    from datavc.operations.steps.cleaning.outcome import GcResult
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0}
 
@@ -43,6 +43,7 @@ Expire = Annotated[
         "--expire", metavar="PATH", show_default=False, help="Drop old versions of a dataset from history"
     ),
 ]
+Repack = Annotated[bool, typer.Option("--repack", help="Rewrite packs that are half dead, or tiny and many")]
 Most = Annotated[bool, typer.Option("--most", help="Go on where more than half would go")]
 Restore = Annotated[bool, typer.Option("--restore", help="Bring back what was removed")]
 
@@ -53,6 +54,7 @@ def gc(
     older_than: OlderThan = None,
     expire: Expire = None,
     most: Most = False,
+    repack: Repack = False,
     restore: Restore = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -70,6 +72,7 @@ def gc(
       datavc gc -r origin --yes
       datavc gc --restore
       datavc gc --grace 0
+      datavc gc --repack
       datavc gc --expire train --older-than 180
 
     Exit codes: 0 done, 1 refused or failed, 2 usage, 10 no repository, 11 locked, 12 the store is damaged.
@@ -89,6 +92,7 @@ def gc(
         older_than=None if older_than is None else _seconds("--older-than", older_than),
         expire=None if expire is None else session.absolute(expire),
         most=most,
+        repack=repack,
         restore=restore,
         dry_run=dry_run,
         confirm=partial(_confirm, yes=yes, json=json),

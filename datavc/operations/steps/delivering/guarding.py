@@ -8,8 +8,8 @@ from datavc.errors import ConflictError, ObjectNotFound, OutOfSpace
 from datavc.formats.amounts import count, files_and_bytes, human_size
 from datavc.formats.paths import show_some
 from datavc.operations.steps.delivering.switching import Job, Wanted
-from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.storing.placing import free_bytes, require_free_files
+from datavc.operations.steps.trees.expiry import expired
 from datavc.progress import Progress
 from datavc.repo import Repo
 
@@ -48,7 +48,7 @@ def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
 
 def refuse_expired(repo: Repo, wanted: Wanted) -> None:
     """Say so if the version that is missing was dropped on purpose. Raises ObjectNotFound."""
-    known = expired([repo.cache.backend], repo.config.repo_id, wanted.path, wanted.pointer.digest)
+    known = expired([repo.cache.backend], repo.config.repo_id, wanted.pointer.digest)
     if known is not None:
         raise ObjectNotFound(f"{known.message}; nothing was touched", known.hint)
 

@@ -28,10 +28,10 @@ from datavc.formats.pack import LIST
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER, MAX_DEPTH
 from datavc.operations.steps.naming.chosen import Version
-from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.transfers.blobs import TrustedBlobs
 from datavc.operations.steps.transfers.pieces import Part, Pieces, span_of
 from datavc.operations.steps.transfers.sources import Remotes, Source, Sources
+from datavc.operations.steps.trees.expiry import expired
 from datavc.operations.steps.trees.trees import MAX_TREE_BYTES, TreeSource, entries
 from datavc.parallel import map_ahead
 from datavc.repo import Repo
@@ -332,7 +332,7 @@ class Content:
             failure = self._sources.failures[-1]
             return StorageError(f"{name} cannot be read: {failure.message}", failure.hint)
         places = [self._cache.backend, *(store.backend for store in self._sources.asked)]
-        known = expired(places, self._cache.repo_id, self.version.path, self.version.digest)
+        known = expired(places, self._cache.repo_id, self.version.digest)
         if known is not None:
             return known
         asked = ", ".join(store.describe() for store in self._sources.asked)

@@ -14,7 +14,6 @@ from datavc.formats.record import MAX_RECORD_BYTES
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.naming.chosen import Version
-from datavc.operations.steps.naming.expiry import expired
 from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.storing.reachable import Reachable
 from datavc.operations.steps.transfers.closure import affected_paths
@@ -22,6 +21,7 @@ from datavc.operations.steps.transfers.gathering import Gathering
 from datavc.operations.steps.transfers.recordtransfer import closure_records, name_of
 from datavc.operations.steps.transfers.sources import Sources
 from datavc.operations.steps.trees.difference import fresh_entries, walk_difference
+from datavc.operations.steps.trees.expiry import expired
 from datavc.operations.steps.trees.trees import TreeSource
 from datavc.progress import Progress
 from datavc.store import layout
@@ -204,7 +204,7 @@ class Fetching:
             failure = self._sources.failures[-1]
             raise StorageError(f"{name} cannot be fetched: {failure.message}", failure.hint)
         places = [self._cache.backend, *(store.backend for store in self._sources.asked)]
-        known = expired(places, self._cache.repo_id, version.path, version.digest)
+        known = expired(places, self._cache.repo_id, version.digest)
         if known is not None:
             raise known
         asked = ", ".join(store.describe() for store in self._sources.asked)

@@ -90,10 +90,19 @@ class TreeSource:
             return self._encoded(digest)
         if failure is not None and not is_missing:
             raise failure
-        raise ObjectNotFound(
+        raise self._expired() or ObjectNotFound(
             f"a folder of the version {self._version.short} is not in the cache",
             "datavc fetch, with --rev REV for an earlier commit; if no remote has it: datavc push, in a clone that has it",
         )
+
+    def _expired(self) -> ObjectNotFound | None:
+        """Why the version is not here, if it was dropped on purpose."""
+        from datavc.operations.steps.trees.expiry import expired
+        from datavc.store.cache import Cache
+
+        if not isinstance(self._cache, Cache):
+            return None
+        return expired([self._cache.backend], self._cache.repo_id, self._version)
 
     def folder(self, path: bytes, dataset: bytes) -> Tree | None:
         """The tree of the folder ``path`` of the dataset at ``dataset``, or None where this version has no such folder."""
