@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from datavc.lineage.preload import PRELOAD_VARIABLE, is_log, lost_events, preloaded, read_events
+from datavc.lineage.preload import PRELOAD_VARIABLE, is_log, lost_events, preloaded, read_events, split_events
 
 HOOK = Path(__file__).parent / "hook"
 _MANY = 64
@@ -263,7 +263,7 @@ def _mode(path: bytes) -> int:
 def _events(log: Path) -> Iterator[tuple[bytes, bytes]]:
     for file in sorted(log.iterdir(), key=lambda file: file.stat().st_mtime_ns):
         folder = b"/"
-        for event in read_events(file) if is_log(file) else file.read_bytes().split(b"\0"):
+        for event in read_events(file) if is_log(file) else split_events(file.read_bytes()):
             letter, text = event[:1], event[1:]
             if letter == b"c":
                 folder = text

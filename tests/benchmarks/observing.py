@@ -1,0 +1,115 @@
+"""What ``datavc run`` costs a job that opens many files: whole processes, and the job's own loop, beside the job without it.
+
+python tests/benchmarks/observing.py [--files N] [--turns N] [--strace] [--folder DIR]
+
+Three jobs over one dataset: ``open`` reads each file once and does nothing with it, ``open5`` five times, ``work`` works on
+each for as long as decoding a small image takes. Turns alternate, so that other work on the machine hits all ways alike;
+CPU seconds are those of all processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SIZE = 8 << 10
+JOB = """
+import os, sys, time, zlib
+passes, work = int(sys.argv[1]), int(sys.argv[2])
+began = time.perf_counter()
+names = [entry.path for entry in os.scandir("data")]
+for _ in range(passes):
+    for name in names:
+        with open(name, "rb") as file:
+            content = file.read()
+        for _ in range(work):
+            zlib.compress(content)
+sys.stdout.write(f"{time.perf_counter() - began}")
+"""
+JOBS = {"open": ("1", "0"), "open5": ("5", "0"), "work": ("1", "2")}
+
+
+class Cost(NamedTuple):
+    """Seconds of one turn: by the clock, of CPU in all processes, and of the job's own loop by the clock."""
+
+    whole: float
+    cpu: float
+    loop: float
+
+
+def turn(command: Sequence[str], root: Path) -> Cost:
+    before, began = os.times(), time.perf_counter()
+    out = subprocess.run(
+        command, cwd=root, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ).stdout
+    whole, after = time.perf_counter() - began, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(whole, cpu, float(out or 0))
+
+
+def prepare(root: Path, files: int) -> None:
+    datavc = [sys.executable, "-m", "datavc", "-q"]
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    subprocess.run([*datavc, "init"], cwd=root, check=True)
+    (root / "job.py").write_text(JOB)
+    (root / "data").mkdir()
+    for number in range(files):
+        # Half of it compresses, as images that are not packed do.
+        (root / "data" / f"{number:06}.bin").write_bytes(os.urandom(SIZE // 2) + bytes(SIZE // 2))
+    subprocess.run([*datavc, "add", "data"], cwd=root, check=True)
+
+
+def report(title: str, found: dict[str, list[Cost]]) -> None:
+    print(f"\n{title}")
+    print(f"{'':<16}{'whole':>9}{'ratio':>7}{'CPU':>9}{'ratio':>7}{'loop':>9}{'ratio':>7}")
+    (bare, *_) = (Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in found.values())
+    for way, costs in found.items():
+        middle = Cost(*map(statistics.median, zip(*costs, strict=True)))
+        row = "".join(
+            f"{value:>9.3f}{value / base if base else 0:>7.2f}"
+            for value, base in zip(middle, bare, strict=True)
+        )
+        print(f"{way:<16}{row}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--strace", action="store_true")
+    parser.add_argument("--folder")
+    options = parser.parse_args()
+    traces = ["off", "python", "auto"] + (["full"] if options.strace else [])
+    root = Path(tempfile.mkdtemp(prefix="datavc-observing-", dir=options.folder))
+    try:
+        prepare(root, options.files)
+        run = [sys.executable, "-m", "datavc", "run"]
+        ways = {"without": [], **{f"--trace {trace}": [*run, "--trace", trace, "--"] for trace in traces}}
+        report("nothing", _turns(ways, ["true"], root, options.turns))
+        for name, words in JOBS.items():
+            report(name, _turns(ways, [sys.executable, "job.py", *words], root, options.turns))
+    finally:
+        shutil.rmtree(root)
+
+
+def _turns(ways: dict[str, list[str]], job: list[str], root: Path, turns: int) -> dict[str, list[Cost]]:
+    found: dict[str, list[Cost]] = {way: [] for way in ways}
+    for number in range(turns + 1):
+        for way, words in ways.items():
+            cost = turn([*words, *job], root)
+            if number:  # the first fills caches
+                found[way].append(cost)
+    return found
+
+
+if __name__ == "__main__":
+    main()
