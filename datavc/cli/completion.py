@@ -12,8 +12,19 @@ from datavc.cli.table import ALIASES, COMMANDS, FAMILIES, PATHS, REVISIONS, Comm
 
 SHELLS = ("bash", "zsh", "fish")
 # What an option's value, or a command's arguments, are, where the table does not say it.
-_VALUES = {"-C": "folders", "-r": "remotes", "--remote": "remotes", "--rev": "revs", "--to": "folders"}
-_ARGUMENTS = dict.fromkeys(("remote remove", "remote rename", "remote set-url", "remote probe"), "remotes")
+_VALUES = {
+    "-C": "folders",
+    "-r": "remotes",
+    "--remote": "remotes",
+    "--rev": "revs",
+    "--to": "folders",
+    "--record": "records",
+}
+_ARGUMENTS = {
+    **dict.fromkeys(("remote remove", "remote rename", "remote set-url", "remote probe"), "remotes"),
+    "adopt": "records",
+    **dict.fromkeys(("compare", "lineage", "show"), "traces"),  # paths and records
+}
 _GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " -h --help"
 
 
@@ -98,9 +109,8 @@ def _spelled(command: Command) -> tuple[str, str, str]:
 
 def _kind(command: Command) -> str:
     """What the command's arguments are: the last part of the name of a function of the scripts."""
-    if command.arguments in (PATHS, REVISIONS):
-        return "revisions" if command.arguments == REVISIONS else "paths"
-    return _ARGUMENTS.get(command.name, "words")
+    usual = {PATHS: "paths", REVISIONS: "revisions"}.get(command.arguments, "words")
+    return _ARGUMENTS.get(command.name, usual)
 
 
 def _before_the_word(words: str, range_: str) -> str:
@@ -253,8 +263,10 @@ def _fish() -> str:
             lines.append(f"{seen} -a '(__datavc_revisions)'")
         if kind in ("paths", "revisions"):
             lines.append(f"{seen} -F -a '(__datavc_pointers)'")
-        elif kind == "remotes":
-            lines.append(f"{seen} -a '(__datavc_remotes)'")
+        elif kind == "traces":
+            lines.append(f"{seen} -F -a '(__datavc_pointers; __datavc_records)'")
+        elif kind in _FISH_VALUES:
+            lines.append(f"{seen} -a '({_FISH_VALUES[kind]})'")
         elif command.arguments:
             lines.append(f"{seen} -a '{_choices(command.arguments)}'")
     return "\n".join(lines)
@@ -264,6 +276,7 @@ _FISH_VALUES = {
     "folders": "__fish_complete_directories",
     "remotes": "__datavc_remotes",
     "revs": "__datavc_revisions",
+    "records": "__datavc_records",
 }
 
 

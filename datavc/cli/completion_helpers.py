@@ -25,6 +25,17 @@ _datavc_list_remotes() {
         "${XDG_CONFIG_HOME:-$HOME/.config}/datavc/config.toml" 2>/dev/null |
         sed -n -e 's/^\[remote\.\([A-Za-z0-9_-]*\)\].*/\1/p' -e 's/^remote\.\([A-Za-z0-9_-]*\)\.url.*/\1/p' |
         sort -u
+}
+
+# Those that pointers name, and those whose roots are in a cache that is where it is by default.
+_datavc_list_records() {
+    local common
+    common=$(_datavc_git rev-parse --git-common-dir) || common=.
+    [[ $common == /* ]] || common="${_datavc_in:-.}/$common"
+    {
+        _datavc_git grep -h '^record = ' -- ':(top,glob)**/*.datavc'
+        grep -rsh '"kind":"record"' "$common/datavc/cache/roots"
+    } | sed -n -e 's/^record = "\([a-z0-9:]*\)".*/\1/p' -e 's/.*"digest":"\([a-z0-9:]*\)".*/\1/p' | sort -u
 }"""
 
 BASH_HELPERS = r"""_datavc_words() {
@@ -34,12 +45,24 @@ BASH_HELPERS = r"""_datavc_words() {
 _datavc_lines() {  # those that begin as what is typed, without what bash has broken off
     local line off="${typed%"$_datavc_current"}"
     while IFS= read -r line; do
-        [[ $line == "$typed"* ]] && COMPREPLY+=("${line#"$off"}")
+        [[ $line == "$typed"* ]] || continue
+        line="${line#"$off"}"
+        [[ $line != *[[:space:]]* ]] || printf -v line %q "$line"
+        COMPREPLY+=("$line")
     done
 }
 
 _datavc_remotes() {
     _datavc_lines < <(_datavc_list_remotes)
+}
+
+_datavc_records() {
+    _datavc_lines < <(_datavc_list_records)
+}
+
+_datavc_traces() {
+    _datavc_paths
+    _datavc_records
 }
 
 _datavc_past() {
@@ -88,6 +111,15 @@ _datavc_remotes() {
     compadd -- ${(f)"$(_datavc_list_remotes)"}
 }
 
+_datavc_records() {
+    compadd -- ${(f)"$(_datavc_list_records)"}
+}
+
+_datavc_traces() {
+    _datavc_records
+    _datavc_paths
+}
+
 _datavc_revs() {
     compadd -- ${(f)"$(_datavc_list_revisions)"}
 }
@@ -116,9 +148,19 @@ FISH_HELPERS = r"""function __datavc_pointers
 end
 
 function __datavc_revisions
+    contains -- -- (commandline -opc)
+    and return
     git rev-parse -q --verify HEAD >/dev/null 2>&1
     and echo HEAD
     git for-each-ref --format='%(refname:short)' refs/heads refs/tags refs/remotes 2>/dev/null
+end
+
+function __datavc_records
+    set -l common (git rev-parse --git-common-dir 2>/dev/null; or echo .)
+    begin
+        git grep -h '^record = ' -- ':(top,glob)**/*.datavc' 2>/dev/null
+        grep -rsh '"kind":"record"' $common/datavc/cache/roots
+    end | string replace -rf '^(?:record = |.*"digest":)"([a-z0-9:]+)".*' '$1' | sort -u
 end
 
 function __datavc_remotes

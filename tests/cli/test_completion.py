@@ -11,6 +11,7 @@ import pytest
 from projects import Project
 
 from datavc.cli.completion import SHELLS, script
+from datavc.cli.completion_helpers import LISTS
 from datavc.cli.main import main
 from datavc.cli.table import ALIASES, COMMANDS
 
@@ -201,6 +202,51 @@ def test_a_value_behind_an_equals_sign_is_completed_whatever_is_in_it(versioned:
     assert complete(versioned, "push", "--remote", "=", line="datavc push --remote=") == {"origin", "backup"}
 
 
+@pytest.fixture
+def recorded(versioned: Path, project: Project) -> tuple[Path, str]:
+    """The same, with a dataset that has a space in its name, and a record of a run."""
+    project.write({"data/my set/a file": "3"})
+    project.run("add", "data/my set")
+    project.commit("two")
+    project.run("run", "-o", "made", "--", "sh", "-c", "mkdir -p made && echo 1 > made/x")
+    record = next(line for line in project.read("made.datavc").decode().splitlines() if "record" in line)
+    return versioned, record.split('"')[1]
+
+
+def test_records_are_completed(recorded: tuple[Path, str]):
+    folder, record = recorded
+    algorithm, _, digits = record.partition(":")
+
+    assert complete(folder, "adopt", "") == {record}
+    assert complete(folder, "checkout", "--record", "") == {record}
+    line = f"datavc compare {algorithm}:{digits[:3]}"
+    assert complete(folder, "compare", algorithm, ":", digits[:3], line=line) == {digits}
+    assert complete(folder, "lineage", "da") == {"data", "datavc.toml"}
+
+
+def test_a_past_dataset_with_a_space_in_its_name_is_completed_as_one_word(recorded: tuple[Path, str]):
+    folder, _ = recorded
+
+    assert complete(folder, "ls", "main", ":", "data/m", line="datavc ls main:data/m") == {"data/my\\ set"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "bash"])
+def test_records_are_listed_alike_in_every_shell(recorded: tuple[Path, str], shell: str):
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    folder, record = recorded
+
+    for place in (".", "data"):
+        ended = subprocess.run(
+            [program, "-c", LISTS + "\n_datavc_list_records"],
+            cwd=folder / place,
+            capture_output=True,
+            text=True,
+        )
+        assert (ended.stdout, ended.stderr) == (f"{record}\n", "")
+
+
 def test_a_remote_of_a_repository_without_git_is_completed(bare_project: Project, tmp_path: Path):
     bare_project.run("init", "--no-git")
     bare_project.run("remote", "add", "origin", str(tmp_path / "one"), "--no-probe")
@@ -236,3 +282,24 @@ def test_fish_completes_commands_and_options(workspace: Path):
     )
 
     assert ended.stdout.splitlines() == ["status\tSay what state each dataset is in", "--force"]
+
+
+def test_fish_completes_revisions_paths_and_records(recorded: tuple[Path, str]):
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not installed")
+    folder, record = recorded
+    (folder.parent / "datavc.fish").write_text(script("fish"))
+
+    def offered(line: str) -> set[str]:
+        command = f'source ../datavc.fish; complete -C "{line}"'
+        ended = subprocess.run(
+            [fish, "--no-config", "-c", command], cwd=folder, capture_output=True, text=True
+        )
+        return set(ended.stdout.splitlines())
+
+    assert offered("datavc adopt ") == {record}
+    assert "data/my set" in offered("datavc add data/m")
+    assert {"v1", "feature/x", "data/train@best", "HEAD"} <= offered("datavc checkout ")
+    assert not {"v1", "HEAD"} & offered("datavc checkout v1 -- ")
+    assert offered("datavc push -r ") == {"origin", "backup"}
