@@ -20,7 +20,7 @@ from datavc.errors import UsageError
 from datavc.lineage.child import Ended, Output
 from datavc.lineage.hook.sitecustomize import Observer, seed_imports
 from datavc.lineage.observed import RUN_LOG, Observed, hook_environment, read_log, seed_environment
-from datavc.lineage.preload import is_log, prepare_log, read_events, usable_library
+from datavc.lineage.preload import is_log, library_for, read_events
 
 _watches: list[Watch] = []  # the innermost last: it sees, and tells the others in the end
 _is_hooked = False
@@ -103,10 +103,7 @@ class Watch:
         before = dict(os.environ)
         given = seed_environment(before, self._seed)
         if self._is_on:
-            library = usable_library()
-            if library is not None:
-                prepare_log(self._log)
-            given = hook_environment(before, self._log, self._seed, library)
+            given = hook_environment(before, self._log, self._seed, library_for(self._log))
         given.pop("PYTHONUNBUFFERED", None)  # a matter of pipes, and there are none
         for name, value in given.items():
             if before.get(name) != value:

@@ -145,6 +145,10 @@ def hook_environment(
     found.setdefault("PYTHONUNBUFFERED", "1")
     if library is not None:
         found[PRELOAD_VARIABLE] = preloaded(found.get(PRELOAD_VARIABLE), library)
+        # AddressSanitizer ends every program in which it is not the first library. It need not be.
+        found["ASAN_OPTIONS"] = ":".join(
+            filter(None, ("verify_asan_link_order=0", found.get("ASAN_OPTIONS")))
+        )
     return found
 
 

@@ -296,6 +296,28 @@ def test_a_static_program_is_named_where_it_is_the_command_itself(files: Path):
     assert observed.reads == "none"
 
 
+def test_a_program_of_go_is_named_though_it_is_linked_dynamically(files: Path):
+    note = (
+        'static const struct { int name, size, type; char text[4], id[4]; } note __attribute__((section(".note.go.buildid"),'
+        ' used, aligned(4))) = {4, 4, 4, "Go", "abc"};'
+    )
+    program = compiled(files, f'{note} open("a", O_RDONLY);')
+    observed = observe(files, "sh", "-c", f"{program}; true")
+
+    assert (observed.reads, observed.blind) == ("partial", ["program"])
+
+
+@pytest.mark.parametrize("sanitizer", ["address", "thread", "undefined"])
+def test_sanitizers_bear_the_library(files: Path, sanitizer: str):
+    try:
+        program = compiled(files, 'free(malloc(9)); fclose(fopen("a", "r"));', f"-fsanitize={sanitizer}")
+    except AssertionError:
+        pytest.skip(f"the compiler has no {sanitizer} sanitizer")
+    observed = observe(files, program)
+
+    assert "a" in names(observed.read, files)
+
+
 def test_scripts_and_shells_and_what_they_start_are_seen(files: Path):
     (files / "script").write_text("#!/bin/sh\ncat a > c\n(mv c d; cp b e; rm e)\n")
     (files / "script").chmod(0o755)
@@ -347,8 +369,11 @@ def test_a_library_for_other_machines_is_not_used(files: Path, monkeypatch: pyte
     assert preload.usable_library() is None
     monkeypatch.setattr(preload, "LIBRARY", files / "missing.so")
     assert preload.usable_library() is None
-    monkeypatch.setattr(preload, "LIBRARY", files / "a folder" / "preload.so")
-    assert preload.usable_library() is None
+    for unfit in ("a folder", "a:b", "$ORIGIN"):
+        (files / unfit).mkdir()
+        shutil.copy(LIBRARY, files / unfit / "preload.so")
+        monkeypatch.setattr(preload, "LIBRARY", files / unfit / "preload.so")
+        assert preload.usable_library() is None
 
 
 def test_a_killed_program_leaves_what_was_noted(files: Path):

@@ -437,6 +437,21 @@ def test_outputs_that_cannot_become_datasets_are_refused_before_anything_runs(da
     assert not (data.root / "ran").exists()
 
 
+@pytest.mark.parametrize("trace", ["auto", "python", "full"])
+def test_what_is_removed_and_moved_is_in_the_files_of_the_record(data: Project, trace: str):
+    if trace == "full" and not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    data.write({"old.txt": "old", "moved.txt": "moved"})
+    program = (
+        "import os; os.unlink('old.txt'); os.rename('moved.txt', 'here.txt'); "
+        "open('made', 'w').close(); os.unlink('made')"
+    )
+    data.datavc("run", "--trace", trace, PYTHON, "-c", program)
+
+    found = {path: row["way"] for path, row in files(data, last(data)).items()}
+    assert found == {"old.txt": "removed", "moved.txt": "removed", "here.txt": "written"}
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_with_strace_nothing_is_unseen(data: Project):
     data.datavc("run", "--trace", "full", "cat", "data/a.txt")
