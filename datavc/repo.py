@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import ConflictError, Locked, MalformedError, RepoNotFound, UsageError
+from datavc.errors import ConflictError, Locked, MalformedError, RepoNotFound, UnsupportedFormat, UsageError
 from datavc.formats.config import Config, environment_config, merge_config, read_config
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, seen_from, shell_word, show
@@ -226,6 +226,10 @@ class Repo:
         except ConflictError:
             # Again, for the hint: quoting the path of every pointer would cost each command its share.
             pointer = parse_pointer(data, show(name), self.typed(name))
+        except MalformedError as error:
+            if self.git is not None and not isinstance(error, UnsupportedFormat):
+                error.hint = f"git checkout HEAD -- {self.typed(name)}"
+            raise
         if pointer.digest.algorithm != self.algorithm:
             raise MalformedError(
                 f"the pointer {show(name)} is of {pointer.digest.algorithm}, this repo's hash is {self.algorithm}"

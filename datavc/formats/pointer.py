@@ -74,7 +74,7 @@ def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
         kind, digest, size, files = plain.groups()
         if kind == b"folder" or files == b"1":
             return Pointer(kind.decode(), Digest.parse(digest.decode()), int(size), int(files))
-    if _CONFLICT.search(data):
+    if has_markers(data):
         raise ConflictError(
             f"{where} has merge conflict markers",
             f"datavc resolve {typed}",
@@ -93,6 +93,11 @@ def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
         raise MalformedError(f"{where}: 'files' must be 1 for a {pointer.kind}")
     _check_tables(fields)
     return pointer
+
+
+def has_markers(data: bytes) -> bool:
+    """Whether there is anything in a pointer that git writes around the sides of a conflict."""
+    return _CONFLICT.search(data) is not None
 
 
 def _check_tables(fields: Fields) -> None:

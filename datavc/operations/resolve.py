@@ -17,7 +17,7 @@ from datavc.durable import remove_durably, storage_errors, write_durably
 from datavc.errors import ConflictError, DatavcError, NotFoundError, UsageError
 from datavc.formats.decisions import Decisions, decode_decisions, encode_decisions
 from datavc.formats.paths import is_inside, show
-from datavc.formats.pointer import Pointer, format_pointer, parse_pointer
+from datavc.formats.pointer import Pointer, format_pointer, has_markers, parse_pointer
 from datavc.formats.pointerconflict import conflict_sides
 from datavc.operations.follow import Followed, check_out_again, drop_again
 from datavc.operations.merge import Merged, merge
@@ -104,7 +104,13 @@ def _unsettled(repo: Repo) -> Iterator[_Unsettled]:
         if name in staged or not file.is_file():
             continue
         with storage_errors(file):
-            sides = conflict_sides(file.read_bytes())
+            text = file.read_bytes()
+        sides = conflict_sides(text)
+        if sides is None and has_markers(text):
+            raise ConflictError(
+                f"{show(name)} has some of the markers of a merge conflict, and lacks others",
+                f"git checkout HEAD -- {repo.typed(name)}",
+            )
         if sides is not None:
             yield _Unsettled(name.removesuffix(POINTER_SUFFIX), None, *sides, has_stages=False)
 

@@ -310,6 +310,46 @@ def test_hooks_and_drivers_are_noted_and_those_of_another_datavc_are_a_problem(s
     assert problems(sound) == []
 
 
+def notes(project: Project) -> list[dict[str, Any]]:
+    """What is noted of hooks."""
+    found = findings(project, code=0)
+    return [row for row in found if (row["area"], row["state"]) == ("hooks", "note")]
+
+
+def test_a_hook_that_another_program_put_in_the_place_of_ours_is_noted(sound: Project):
+    sound.run("install")
+    hook = sound.root / ".git" / "hooks" / "pre-commit"
+    ours = hook.read_text()
+    hook.write_text("#!/bin/sh\nexit 0\n")
+
+    (noted,) = notes(sound)
+    assert noted["message"] == "pre-commit: hooks of other programs, which do not call datavc"
+    mend(sound, noted)
+    assert "pre-commit.before-datavc" in os.listdir(hook.parent)
+
+    # As the pre-commit framework does: what was there before is called from it.
+    hook.write_text("#!/bin/sh\nexit 0\n")
+    hook.with_name("pre-commit.legacy").write_text(ours)
+    assert notes(sound) == []
+
+
+def test_a_pointer_that_cannot_be_read_comes_back_from_the_last_commit(sound: Project):
+    before = sound.read("data.datavc")
+    for broken in (b"garbage", before[:-30], b"<<<<<<< ours\n" + before):
+        sound.write({"data.datavc": broken})
+
+        (problem,) = problems(sound)
+        if broken.startswith(b"<"):
+            ended = sound.run("resolve", "data", code=1)
+            assert "has some of the markers of a merge conflict, and lacks others" in ended.err
+            problem = {"command": ended.err.partition("hint: ")[2].strip()}
+        assert problem["command"] == "git checkout HEAD -- data.datavc"
+        mend(sound, problem)
+
+        assert sound.read("data.datavc") == before
+        assert problems(sound) == []
+
+
 def test_a_command_at_work_is_noted(sound: Project):
     with Repo.find(sound.root).lock("add"):
         found = [finding for finding in findings(sound) if finding["area"] == "locks"]

@@ -38,6 +38,7 @@ def _check_hooks(git: Git) -> Iterator[Finding]:
 
     folder = hooks_folder(git)
     ours: list[str] = []
+    others: list[str] = []
     for name in HOOKS:
         try:
             text = (folder / name).read_bytes()
@@ -48,15 +49,33 @@ def _check_hooks(git: Git) -> Iterator[Finding]:
         elif b"Installed by datavc" in text:
             yield problem("hooks", f"the hook {name} calls another datavc than this one", "datavc install")
             ours.append(name)
+        elif not _calls_ours(folder, name, text):
+            others.append(name)
         if name in ours and not os.access(folder / name, os.X_OK):
             yield problem(
                 "hooks",
                 f"git does not run the hook {name}, because it may not be executed",
                 f"chmod +x {shell_word(os.fsencode(Path(folder) / name))}",
             )
+    if ours and others:
+        yield note(
+            "hooks",
+            f"{', '.join(others)}: hooks of other programs, which do not call datavc",
+            "datavc install",
+        )
     if ours:
         yield ok("hooks", f"datavc is called by {', '.join(ours)}")
     else:
         yield note(
             "hooks", "data does not follow git by itself, since no hook calls datavc", "datavc install"
         )
+
+
+def _calls_ours(folder: Path, name: str, text: bytes) -> bool:
+    """Whether another program's hook calls datavc: by name, or as what was there before, as the pre-commit framework does."""
+    if b"datavc" in text:
+        return True
+    try:
+        return b"Installed by datavc" in (folder / f"{name}.legacy").read_bytes()
+    except OSError:
+        return b".pre-commit-config" in text

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from datavc.durable import TEMPORARY_PREFIX
-from datavc.errors import DatavcError
+from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.amounts import human_size
 from datavc.formats.paths import shell_word
 from datavc.formats.remotes import RemoteSettings
@@ -116,6 +116,12 @@ def _check_remote(repo: Repo, remote: RemoteSettings, offline: bool) -> Iterator
                 check_note(store.backend, create=False)
             finally:
                 store.backend.close()
+        except NotFoundError as error:
+            # Of a folder: that of another machine, or of a disk that is not there just now.
+            yield problem(
+                "remotes", f"{name}: {error.message}", error.hint or f"datavc remote set-url {name} URL"
+            )
+            return
         except DatavcError as error:
             yield problem("remotes", f"{name}: {error.message}", error.hint or f"datavc remote probe {name}")
             return
