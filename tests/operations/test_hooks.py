@@ -255,6 +255,24 @@ def test_data_follows_a_merge_that_is_given_up(two: Project):
     assert two.run("status").out == "data: clean\n"
 
 
+def test_a_merge_over_unsaved_work_is_taken_back_and_made_again_with_it(two: Project):
+    git(two, "checkout", "-q", "main")
+    two.write({"data/y": "mine"})
+    git(two, "merge", "-q", "other")
+    assert contents(two) == {"x": "1", "y": "mine"}
+    assert two.run("status", "data").out.startswith("data: diverged")
+
+    git(two, "reset", "-q", "--hard", "ORIG_HEAD")
+    assert contents(two) == {"x": "1", "y": "mine"}
+    two.run("add", "--stage", "data")
+    git(two, "commit", "-q", "-m", "mine")
+    git(two, "merge", "-q", "--no-edit", "other")
+
+    assert contents(two) == {"x": "2", "y": "mine"}
+    assert contents(two, "more") == {"z": "3"}
+    assert two.run("status").out == "data: clean\nmore: clean\n"
+
+
 def test_a_commit_of_anything_but_pointers_starts_no_python(two: Project):
     bad = two.root.parent / "bad"
     bad.write_text("#!/bin/sh\necho python was started >&2\n")
