@@ -7,10 +7,7 @@ state and the stat cache in git's own folder of this worktree. Without git every
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +17,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import ConflictError, Locked, MalformedError, RepoNotFound, UnsupportedFormat, UsageError
+from datavc.errors import ConflictError, MalformedError, RepoNotFound, UnsupportedFormat, UsageError
 from datavc.formats.config import Config, environment_config, merge_config, read_config
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, seen_from, shell_word, show
@@ -28,6 +25,7 @@ from datavc.formats.pointer import Pointer, parse_pointer
 from datavc.formats.state import WorkspaceState, decode_state, encode_state
 from datavc.git.places import find_git
 from datavc.git.program import Git
+from datavc.locking import note_holder, take
 from datavc.store.cache import Cache
 from datavc.workspace.safepath import refused_name
 from datavc.workspace.statcache import StatCache
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 CONFIG_NAME = "datavc.toml"
 PRIVATE_NAME = ".datavc"
 POINTER_SUFFIX = b".datavc"
-_LOCK_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,23 +303,18 @@ class Repo:
         return next((dataset for dataset in datasets if is_inside(path, dataset.path)), None)
 
     @contextlib.contextmanager
-    def lock(self, command: str) -> Iterator[None]:
-        """Keep other writing commands out of this worktree.
+    def lock(self, command: str, *, needed: bool = False) -> Iterator[None]:
+        """Keep other writing commands out of this worktree. With ``needed`` a file system without locks is refused.
 
         Raises:
-            Locked: another one is still at work after ten seconds.
+            Locked: another one is still at work, once patience is over. StorageError: there is no lock to have.
         """
         with storage_errors(self.private):
             self.private.mkdir(parents=True, exist_ok=True)
             fd = os.open(self.private / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         try:
-            _wait_for_lock(fd, self.root)
-            since = time.strftime("%Y-%m-%d %H:%M:%S")
-            holder = f"datavc {command}, process {os.getpid()} on {os.uname().nodename}, since {since}"
-            # On a full disk nobody will learn who holds it; gc must be able to make room there.
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, holder.encode(), 0)
+            take(fd, self.root, needed=needed)
+            note_holder(fd, command)
             yield
         finally:
             os.close(fd)
@@ -349,23 +341,3 @@ def user_config_path() -> Path:
     """The user's own configuration file."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "datavc" / "config.toml"
-
-
-def _wait_for_lock(fd: int, root: Path) -> None:
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno in (errno.ENOLCK, errno.ENOTSUP):
-                # A network file system without locks: nothing is corrupted by two commands, only done twice.
-                return
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-        if time.monotonic() > deadline:
-            holder = os.pread(fd, 200, 0).decode(errors="replace") or "another command"
-            raise Locked(
-                f"{root} is in use by {holder}", "wait until it is done, then run the same command again"
-            )
-        time.sleep(0.1)

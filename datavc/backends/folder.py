@@ -21,6 +21,7 @@ from typing import Any
 from datavc.backends.base import Backend, StoredFile, check_name
 from datavc.durable import fsync_file, fsync_folder, storage_errors, write_all
 from datavc.errors import NotFoundError, StorageError, StoredFileNotFound
+from datavc.locking import WITHOUT_LOCKS
 
 _OPEN_FILES = 64
 REPLACED = "roots/"
@@ -303,7 +304,12 @@ def _try_lock(fd: int) -> bool | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return None if error.errno in (errno.ENOLCK, errno.ENOTSUP) else False
+        if error.errno in WITHOUT_LOCKS:
+            return None
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            # Whoever takes that for a lock that is held waits for ever.
+            raise
+        return False
     return True
 
 
@@ -323,7 +329,12 @@ def _new_lock(path: Path) -> int:
     """A new locked file. One that is swept away between its making and its locking is made again."""
     while True:
         fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if _try_lock(fd) is not False and _is_at(path, fd):
+        try:
+            is_ours = _try_lock(fd) is not False and _is_at(path, fd)
+        except OSError:
+            os.close(fd)
+            raise
+        if is_ours:
             return fd
         os.close(fd)
 

@@ -11,13 +11,14 @@ from datavc.cli.table import USAGE, find
 from datavc.cli.words import CommandLineError
 
 COLOR_CHOICES = ("auto", "always", "never")
+PATIENCE_SECONDS = 10.0
 _WITH_VALUE = ("-C", "-j", "--jobs", "--color")
 
 
 class GlobalOptions:
-    """What stood on the command line; ``folder`` is absolute and real."""
+    """What stood on the command line; ``folder`` is absolute and real, ``patience`` None for ever."""
 
-    __slots__ = ("color", "folder", "jobs", "quiet", "verbose")
+    __slots__ = ("color", "folder", "jobs", "patience", "quiet", "verbose")
 
     def __init__(self) -> None:
         self.folder = "."
@@ -25,6 +26,7 @@ class GlobalOptions:
         self.verbose = False
         self.jobs: int | None = None
         self.color = "auto"
+        self.patience: float | None = PATIENCE_SECONDS
 
     def set(self, option: str, value: str) -> None:
         """Take one option that has a value.
@@ -36,6 +38,10 @@ class GlobalOptions:
             self.folder = os.path.join(self.folder, value)
             if not os.path.isdir(self.folder):
                 raise _wrong(f"-C {value}: there is no such folder")
+        elif option == "--wait":
+            if not (value.isascii() and value.isdigit()):
+                raise _wrong(f"--wait takes seconds, not {value!r}")
+            self.patience = float(value)
         elif option == "--color":
             if value not in COLOR_CHOICES:
                 raise _wrong(f"--color takes auto, always or never, not {value!r}")
@@ -44,6 +50,18 @@ class GlobalOptions:
             if not (value.isascii() and value.isdigit() and int(value)):
                 raise _wrong(f"{option} takes a number of workers from 1 up, not {value!r}")
             self.jobs = int(value)
+
+    def set_flag(self, option: str) -> bool:
+        """Take one option that has no value; whether it is one."""
+        if option == "--wait":
+            self.patience = None
+        elif option == "--quiet":
+            self.quiet = True
+        elif option == "--verbose":
+            self.verbose = True
+        else:
+            return False
+        return True
 
 
 def split(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
@@ -70,12 +88,10 @@ def split(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
             options.set(argument, value)
         elif argument.startswith(("-C", "-j")):
             options.set(argument[:2], argument[2:])
-        elif argument.startswith(("--jobs=", "--color=")):
+        elif argument.startswith(("--jobs=", "--color=", "--wait=")):
             options.set(*argument.split("=", 1))
-        elif argument == "--quiet":
-            options.quiet = True
-        elif argument == "--verbose":
-            options.verbose = True
+        elif options.set_flag(argument):
+            continue
         elif _is_cluster(argument):
             options.quiet |= "q" in argument
             options.verbose |= "v" in argument

@@ -25,7 +25,7 @@ _ARGUMENTS = {
     "adopt": "records",
     **dict.fromkeys(("compare", "lineage", "show"), "traces"),  # paths and records
 }
-_GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " -h --help"
+_GLOBAL = "-C= -q --quiet -v --verbose -j= --jobs= --color=" + "|".join(COLOR_CHOICES) + " --wait -h --help"
 
 
 def script(shell: str) -> str:

@@ -24,7 +24,7 @@ from datavc.cli.words import CommandLineError
 if TYPE_CHECKING:
     from typer._click.core import Command as ParsedCommand
 
-_EPILOG = "-C DIR, -q, -v, -j N and --color WHEN work with every command: see 'datavc --help'."
+_EPILOG = "-C DIR, -q, -v, -j N, --color WHEN and --wait work with every command: see 'datavc --help'."
 
 
 def call(command: Command, arguments: list[str]) -> int | None:

@@ -80,6 +80,7 @@ def _call(command: table.Command, arguments: list[str], options: GlobalOptions) 
         return code
     from datavc.cli.invoke import call
     from datavc.cli.session import using
+    from datavc.locking import Patience, waiting
 
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # A name that the locale has no letters for is no reason to fail.
@@ -87,7 +88,7 @@ def _call(command: table.Command, arguments: list[str], options: GlobalOptions) 
     undo = raise_on_signals()
     session = _session(options)
     try:
-        with using(session):
+        with using(session), waiting(Patience(options.patience, None if options.quiet else say)):
             return call(command, arguments)
     finally:
         session.progress.end()

@@ -272,11 +272,12 @@ GLOBAL_OPTIONS = (
     ("-v, --verbose", "Say more"),
     ("-j N, --jobs N", "Use N workers"),
     ("--color WHEN", "Colours: auto, always or never"),
+    ("--wait[=SECONDS]", "Wait for other commands, so long or without end, not 10 s"),
     ("-h, --help", "Explain datavc or one command"),
     ("--version", "Print the version"),
 )
 
-USAGE = "usage: datavc [-C DIR] [-q] [-v] [-j N] [--color WHEN] COMMAND [ARGUMENT]..."
+USAGE = "usage: datavc [-C DIR] [-q] [-v] [-j N] [--color WHEN] [--wait[=SECONDS]] COMMAND [ARGUMENT]..."
 
 
 def find(word: str) -> Command | None:
@@ -327,6 +328,6 @@ def overview() -> str:
                 lines.append(f"  {command.name:<16}{command.summary}{alias}")
         lines.append("")
     lines.append("Options, before or after the command")
-    lines += [f"  {option:<16}{summary}" for option, summary in GLOBAL_OPTIONS]
+    lines += [f"  {option:<18}{summary}" for option, summary in GLOBAL_OPTIONS]
     lines += ["", "'datavc COMMAND --help' explains one command, with examples."]
     return "\n".join(lines)

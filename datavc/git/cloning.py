@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from datavc.errors import ConflictError, DatavcError, UsageError
 from datavc.git.program import Git, show_path
+from datavc.locking import Patience, take, waiting
 
 # A caller's repository is none of the new one's business.
 _OF_A_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
@@ -54,7 +54,8 @@ def mirror(url: str, folder: Path, rev: str) -> Git:
     """
     bare = folder / "git"
     with open(folder / "lock", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with waiting(Patience(None)):
+            take(lock.fileno(), show_path(folder))
         if not bare.is_dir():
             staged = folder / f".datavc-tmp-{os.urandom(6).hex()}"
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from datavc import __version__
 from datavc.errors import DatavcError
+from datavc.locking import holder_of, is_free
 from datavc.operations.steps.health.checkup import (
     Finding,
     check_datasets,
@@ -124,10 +124,15 @@ def _check_lock(repo: Repo) -> Iterator[Finding]:
         yield ok("locks", "no command is at work")
         return
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield ok("locks", "no command is at work")
-    except BlockingIOError:
-        holder = os.pread(fd, 200, 0).decode(errors="replace") or "another command"
-        yield note("locks", f"in use by {holder}")
+        standing = is_free(fd)
+        if standing == "held":
+            yield note("locks", f"in use by {holder_of(fd)}")
+        elif standing == "free":
+            yield ok("locks", "no command is at work")
+        else:
+            yield note(
+                "locks",
+                "this file system has none: two commands at once do their work twice, and nothing is deleted at once",
+            )
     finally:
         os.close(fd)

@@ -6,61 +6,46 @@ it. On a network file system without locks there is none.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from datavc.durable import storage_errors
-from datavc.errors import Locked, StorageError
+from datavc.locking import take
 from datavc.store.layout import STORE_NOTE
-
-_PATIENCE_SECONDS = 10.0
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EBADF)
 
 
 @contextmanager
 def relied_on(folder: Path) -> Iterator[None]:
     """For the block, what is in the cache at ``folder`` stays. Many may have this at once. Raises Locked, StorageError."""
-    with _locked(folder, fcntl.LOCK_SH, "datavc evict or gc is deleting from"):
+    with _opened(folder) as fd:
+        take(fd, _name(folder), shared=True, busy="datavc evict or gc, which is deleting from it")
         yield
 
 
 @contextmanager
 def to_oneself(folder: Path) -> Iterator[None]:
-    """For the block, nobody relies on what is in the cache at ``folder``. Raises Locked, StorageError."""
-    with _locked(folder, fcntl.LOCK_EX, "another command is storing something in"):
+    """For the block, nobody relies on what is in the cache at ``folder``.
+
+    Raises:
+        Locked: a command is storing something in it. StorageError: the file system has no locks.
+    """
+    with _opened(folder) as fd:
+        take(fd, _name(folder), busy="another command, which is storing something in it", needed=True)
         yield
 
 
 @contextmanager
-def _locked(folder: Path, kind: int, why: str) -> Iterator[None]:
+def _opened(folder: Path) -> Iterator[int]:
     place = folder / STORE_NOTE
     with storage_errors(place):
         fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not _has_lock(fd, kind):
-            if time.monotonic() > deadline:
-                raise Locked(
-                    f"{why} the cache {folder}", "wait until it is done, then run the same command again"
-                )
-            time.sleep(0.1)
-        yield
+        yield fd
     finally:
         os.close(fd)
 
 
-def _has_lock(fd: int, kind: int) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _WITHOUT_LOCKS:
-            return True
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise StorageError(f"the cache cannot be locked: {error.strerror}") from error
-        return False
-    return True
+def _name(folder: Path) -> str:
+    return f"the cache {folder}"

@@ -55,6 +55,8 @@ def test_folders_of_C_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (["--jobs=-1"], "from 1 up"),
         (["-j", "²"], "from 1 up"),
         (["--color", "pink"], "auto, always or never"),
+        (["add", "--wait=soon"], "--wait takes seconds"),
+        (["--wait=-1"], "--wait takes seconds"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error(arguments: list[str], said: str):
@@ -62,3 +64,14 @@ def test_a_wrong_value_is_a_usage_error(arguments: list[str], said: str):
         split(arguments)
 
     assert caught.value.usage.startswith("usage: datavc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [(["add"], 10.0), (["add", "--wait", "5"], None), (["--wait=5", "add"], 5.0), (["add", "--wait=0"], 0.0)],
+)
+def test_how_long_to_wait_is_joined_to_its_option(arguments: list[str], seconds: float | None):
+    options, rest = split(arguments)
+
+    assert options.patience == seconds
+    assert rest == [word for word in arguments if not word.startswith("--")]

@@ -108,6 +108,7 @@ def test_options_are_those_of_the_command_and_the_global_ones(workspace: Path):
         "--verbose",
         "--jobs",
         "--color",
+        "--wait",
         "--help",
     }
     assert complete(workspace, "rm", "--d") == {"--delete", "--dry-run"}

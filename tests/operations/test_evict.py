@@ -284,13 +284,12 @@ def test_a_shared_cache_is_left_alone(pushed: Project):
     assert everything(pushed) == before
 
 
-def test_another_worktree_at_work_is_waited_for(pushed: Project, monkeypatch: pytest.MonkeyPatch):
+def test_another_worktree_at_work_is_waited_for(pushed: Project):
     pushed.git("worktree", "add", "-q", "../tree", "-b", "other")
     tree = Project(pushed.root.parent / "tree", pushed.environment)
     tree.run("checkout")
-    monkeypatch.setattr("datavc.repo._LOCK_PATIENCE_SECONDS", 0.1)
     with Repo.find(tree.root).lock("add"):
-        assert "is in use by datavc add" in pushed.run("evict", code=11).err
+        assert "is in use by datavc add" in pushed.run("evict", "--wait=0", code=11).err
     pushed.run("evict")
     tree.run("status")
 

@@ -12,8 +12,9 @@ from stored import REPO_ID, contents, write_index, write_packs
 from datavc.errors import ConflictError, Locked
 from datavc.formats.digest import Digest
 from datavc.formats.tombstone import RemovedRoots, encode_removed
+from datavc.locking import Patience, waiting
 from datavc.repo import Repo
-from datavc.store import cachelock, layout, remote, roots, tombstones
+from datavc.store import layout, remote, roots, tombstones
 from datavc.store.cachelock import relied_on, to_oneself
 from datavc.store.index import ObjectIndex
 from datavc.store.remote import RemoteStore
@@ -81,23 +82,20 @@ def test_an_add_that_slept_until_gc_had_deleted_it_all_says_so(
 
 
 @pytest.mark.parametrize("command", ["evict", "gc --grace 0 --yes"])
-def test_what_deletes_at_once_waits_for_who_stores(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
-):
+def test_what_deletes_at_once_waits_for_who_stores(project: Project, tmp_path: Path, command: str):
     project.run("remote", "add", "--default", "far", str(tmp_path / "far"), "--no-probe")
     project.write({"data/a": "alpha"})
     project.run("add", "data")
     project.run("push")
-    monkeypatch.setattr(cachelock, "_PATIENCE_SECONDS", 0.0)
     folder = project.root / ".git/datavc/cache"
     with relied_on(folder), relied_on(folder):
-        said = project.run(*command.split(), code=11).err
-    assert "another command is storing something in the cache" in said
+        said = project.run(*command.split(), "--wait=0", code=11).err
+    assert "in use by another command, which is storing something in it" in said
     with to_oneself(folder):
-        said = project.run("fetch", code=11).err
-        with pytest.raises(Locked), relied_on(folder):
+        said = project.run("fetch", "--wait=0", code=11).err
+        with pytest.raises(Locked), waiting(Patience(0)), relied_on(folder):
             pass
-    assert "is deleting from the cache" in said
+    assert "in use by datavc evict or gc, which is deleting from it" in said
     project.run("fetch")
     project.run(*command.split())
 

@@ -20,6 +20,7 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
 
     Raises:
         ConflictError: other clones use the cache, and cannot be kept out. Locked: a command is still at work.
+        StorageError: the file system has no locks.
     """
     others = _other_clones(repo)
     if others:
@@ -32,7 +33,7 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
     with ExitStack() as locks:
         # In one order, so that two who want all locks do not wait for each other.
         for worktree in sorted(worktrees, key=lambda one: one.private):
-            locks.enter_context(worktree.lock(command))
+            locks.enter_context(worktree.lock(command, needed=True))
         # Fetching and recording runs need no worktree, and keep no other command waiting.
         locks.enter_context(to_oneself(repo.cache.folder))
         yield worktrees

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from datavc.backends.base import Backend
 from datavc.durable import storage_errors
-from datavc.errors import ConflictError, Locked, StorageError
+from datavc.errors import ConflictError
+from datavc.locking import take
 from datavc.operations.steps.cleaning.alone import alone
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
@@ -38,20 +39,12 @@ def opened(repo: Repo, remote: str | None, *, now: bool, dry_run: bool) -> Itera
 
 @contextmanager
 def _only_gc(repo: Repo) -> Iterator[None]:
-    """No other gc on this cache: a lock on its folder, which takes no room on a full disk. Raises Locked."""
-    import fcntl
-
-    with storage_errors(repo.cache.folder):
-        fd = os.open(repo.cache.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """No other gc on this cache: a lock on its folder, which takes no room on a full disk. Raises Locked, StorageError."""
+    folder = repo.cache.folder
+    with storage_errors(folder):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Locked(
-                f"another datavc gc is at work on {repo.cache.folder}", "wait until it is done"
-            ) from None
-        except OSError as error:
-            raise StorageError(f"{repo.cache.folder} cannot be locked: {error.strerror}") from error
+        take(fd, f"the cache {folder}", busy="another datavc gc", needed=True)
         yield
     finally:
         os.close(fd)
