@@ -5,7 +5,7 @@ What a pointer says is read in :mod:`datavc.formats.pointer`, not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from datavc.errors import NotFoundError
@@ -95,3 +95,12 @@ def pointer_history(git: Git, path: bytes, limit: int, also: Sequence[str] = ())
 def subject(git: Git, commit: str) -> str:
     """The first line of a commit's message, fit to be shown."""
     return show(git.run("log", "-1", "--format=%s", commit, "--").rstrip(b"\n"))
+
+
+def files_at(git: Git, commit: str) -> Iterator[tuple[bytes, bytes]]:
+    """Every file of a commit, with its content; of a symlink its target. Submodules are left out."""
+    listed = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
+    rows = [row.partition(b"\t") for row in listed.split(b"\0") if row]
+    blobs = {path: head.split()[2].decode() for head, _, path in rows if head.split()[1] == b"blob"}
+    contents = read_blobs(git, blobs.values())
+    return ((path, contents[name]) for path, name in blobs.items() if name in contents)

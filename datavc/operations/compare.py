@@ -1,157 +1,162 @@
-"""``compare``: two records side by side, and of each part only what differs."""
+"""``compare``: two runs, two revisions, or one of each side by side, and of each part only what differs."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from datavc.errors import DatavcError
+from datavc.errors import NotFoundError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.record import Data, Record
-from datavc.formats.tree import FOLDER
-from datavc.operations.steps.trees.trees import TreeSource, entries
-from datavc.repo import Repo
+from datavc.git.history import files_at
+from datavc.operations.steps.naming.revisions import Revision, at_path
+from datavc.operations.steps.runs.recorddiff import (
+    SECTIONS,
+    Difference,
+    code_differences,
+    code_of_record,
+    data_differences,
+    record_differences,
+    run_differences,
+)
+from datavc.operations.steps.runs.recordstore import find_record, has_record, read_record
+from datavc.repo import Dataset, Repo
 
-SECTIONS = ("command", "inputs", "outputs", "code", "environment", "params", "metrics", "status")
-_NAMED = 40
-"""Files that are named one by one where inputs, outputs or code differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something that is ``old`` in the one and ``new`` in the other record; None where it is not there at all."""
-
-    section: str
-    name: str
-    old: str | None
-    new: str | None
+__all__ = ["SECTIONS", "Difference", "Side", "compare", "side_of"]
 
 
-def compare(repo: Repo, first: tuple[Digest, Record], second: tuple[Digest, Record]) -> list[Difference]:
-    """What differs between two records, by section. Times, hosts and users are no differences."""
-    old, new = first[1], second[1]
-    found = list(_flat("command", dict(old.section("command")), dict(new.section("command"))))
-    for section, before, after in (("inputs", old.inputs, new.inputs), ("outputs", old.outputs, new.outputs)):
-        found += _data(repo, section, before, after)
-    found += _code(repo, old, new)
-    found += _flat("environment", _environment(repo, old), _environment(repo, new))
-    found += _flat("params", _params(old), _params(new))
-    found += _flat("metrics", dict(old.section("metrics")), dict(new.section("metrics")))
-    found += _flat("status", {"status": old.status}, {"status": new.status})
-    return found
+@dataclass(frozen=True)
+class Side:
+    """One of two things that are compared: the ``record`` of a run, or else the ``datasets`` of a revision or the workspace.
+
+    ``commit`` is where the code of the latter is.
+    """
+
+    repo: Repo
+    record: Digest | None = None
+    datasets: list[Dataset] = field(default_factory=list)
+    commit: str | None = None
+
+    @cached_property
+    def values(self) -> Record | None:
+        """What the record says."""
+        return read_record(self.repo, self.record) if self.record is not None else None
+
+    @cached_property
+    def data(self) -> dict[bytes, Data]:
+        """What it has, by path."""
+        if self.values is not None:
+            return {row.path: row for row in (*self.values.inputs, *self.values.outputs)}
+        found = {}
+        for dataset in self.datasets:
+            pointer = dataset.pointer
+            found[dataset.path] = Data(
+                dataset.path, pointer.kind, pointer.digest, pointer.size, pointer.files, declared=True
+            )
+        return found
+
+    def code(self) -> dict[bytes, str] | None:
+        """Its files, each with its short digest; None where no code belongs to it."""
+        if self.values is not None:
+            return code_of_record(self.repo, self.values)
+        if self.commit is None or self.repo.git is None:
+            return None
+        found = files_at(self.repo.git, self.commit)
+        return {path: Digest.of(self.repo.algorithm, content).short for path, content in found}
+
+    def maker(self, path: bytes) -> Record | None:
+        """What made the dataset at ``path``, where that record is here."""
+        if self.values is not None:
+            return self.values if any(row.path == path for row in self.values.outputs) else None
+        dataset = next((found for found in self.datasets if found.path == path), None)
+        record = _record_of(self.repo, dataset) if dataset is not None else None
+        return read_record(self.repo, record) if record is not None else None
 
 
-def _flat(section: str, old: Any, new: Any, name: str = "") -> Iterator[Difference]:
-    if old == new:
-        return
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}, key=str):
-            inner = f"{name}.{key}" if name else str(key)
-            yield from _flat(section, old.get(key), new.get(key), inner)
-        return
-    yield Difference(section, name, _value(old), _value(new))
+def side_of(repo: Repo, word: str, revision: Revision | None, path: bytes) -> Side:
+    """What ``word`` names: a record, or else what lies at the absolute ``path``, now or in the ``revision``.
+
+    A dataset stands for the run that made it, where its pointer names one that is here.
+
+    Raises:
+        NotFoundError: there is no such dataset.
+    """
+    record = find_record(repo, word)
+    if record is not None:
+        return Side(repo, record)
+    datasets = revision.meant if revision is not None else repo.datasets()
+    commit = revision.commit if revision is not None else None
+    relative = repo.relative(path)
+    if not relative:
+        return Side(repo, None, datasets, commit)
+    dataset = at_path(Revision("", None, datasets), relative.removesuffix(b".datavc"))
+    if dataset is None:
+        raise NotFoundError(
+            f"{word} is no record, no revision and no dataset", "datavc runs, or datavc status"
+        )
+    return Side(repo, _record_of(repo, dataset), [dataset])
 
 
-def _value(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return " ".join(value)
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+def compare(repo: Repo, old: Side, new: Side) -> list[Difference]:
+    """What differs, by section. Of revisions: their datasets, their code, and what the runs that made these differ in."""
+    if old.values is not None and new.values is not None:
+        return record_differences(repo, old.values, new.values)
+    paths = _compared(old, new)
+    found = list(
+        data_differences(
+            repo,
+            "data",
+            [row for path, row in old.data.items() if path in paths],
+            [row for path, row in new.data.items() if path in paths],
+        )
+    )
+    before, after = old.code(), new.code()
+    if before is not None and after is not None:
+        left_out = paths.union(*(_unclean(side) | _made(side) for side in (old, new)))
+        found += code_differences(before, after, left_out)
+    return [*_of_runs(repo, old, new, paths), *found]
 
 
-def _params(record: Record) -> dict[str, Any]:
-    params = record.section("params")
-    found: dict[str, Any] = {"seed": params.get("seed")}
-    for row in params.get("files", ()):
-        if isinstance(row, dict):
-            found[f"{row.get('path')}" + (f":{row['key']}" if row.get("key") else "")] = row.get("values")
-    return found
+def _compared(old: Side, new: Side) -> set[bytes]:
+    """Of a record, what it read and made that the other side could have; of revisions everything."""
+    if old.values is not None or new.values is not None:
+        named = old.data if old.values is not None else new.data
+        other = new.data if old.values is not None else old.data
+        return {path for path, row in named.items() if path in other or (row.declared and not row.metrics)}
+    return {*old.data, *new.data}
 
 
-def _environment(repo: Repo, record: Record) -> dict[str, Any]:
-    """With all distributions by version, and lock files by path, so that each difference has a name."""
-    found = {key: value for key, value in record.section("environment").items() if key != "locks"}
-    found["locks"] = {
-        str(row.get("path")): row.get("digest")
-        for row in record.section("environment").get("locks", ())
-        if isinstance(row, dict)
-    }
-    python = dict(found.get("python") or {})
-    python.pop("imported", None)
-    found["python"] = python
-    listed = _object(repo, record, "distributions")
-    if isinstance(listed, dict):
-        found["distributions"] = {
-            name: row.get("version") if isinstance(row, dict) else None for name, row in listed.items()
-        }
-    return found
+def _unclean(side: Side) -> set[bytes]:
+    """What cannot be compared with git's files, because secrets were taken out of it."""
+    names = side.values.section("code").get("redacted", ()) if side.values is not None else ()
+    return {str(name).encode() for name in names}
 
 
-def _object(repo: Repo, record: Record, name: str) -> Any:
-    kept = record.objects.get(name)
-    if kept is None:
-        return None
-    try:
-        return json.loads(b"".join(repo.cache.reader(kept.digest).stream(kept.digest.raw)))
-    except (DatavcError, ValueError):
-        return None
+def _made(side: Side) -> set[bytes]:
+    """What its runs made: metrics are in git, and no code."""
+    makers = [side.values] if side.values is not None else map(side.maker, side.data)
+    return {row.path for record in makers if record is not None for row in record.outputs}
 
 
-def _data(repo: Repo, section: str, old: Iterable[Data], new: Iterable[Data]) -> Iterator[Difference]:
-    before, after = {row.path: row for row in old}, {row.path: row for row in new}
-    for path in sorted({*before, *after}):
-        was, is_ = before.get(path), after.get(path)
-        if was is not None and is_ is not None and was.digest == is_.digest:
-            continue
-        yield Difference(section, show(path), _shown(was), _shown(is_))
-        if (
-            was is not None
-            and is_ is not None
-            and was.digest
-            and is_.digest
-            and was.kind == is_.kind == "folder"
-        ):
-            yield from _files(repo, section, show(path), was.digest, is_.digest)
+def _of_runs(repo: Repo, old: Side, new: Side, paths: Iterable[bytes]) -> Iterator[Difference]:
+    """What the runs differ in that made the same datasets; each said once, though several share an environment."""
+    said: set[Difference] = set()
+    pairs = [(path, old.maker(path), new.maker(path)) for path in sorted(paths)]
+    found = [
+        (path, was, is_) for path, was, is_ in pairs if was is not None and is_ is not None and was != is_
+    ]
+    for path, was, is_ in found:
+        for row in run_differences(repo, was, is_):
+            is_shared = row.section == "environment" or len(found) == 1
+            named = row if is_shared else replace(row, name=f"{show(path)}: {row.name}")
+            if named not in said:
+                said.add(named)
+                yield named
 
 
-def _shown(row: Data | None) -> str | None:
-    if row is None:
-        return None
-    return f"{row.digest.short if row.digest is not None else 'unknown'}, {row.files} files, {row.size} bytes"
-
-
-def _code(repo: Repo, old: Record, new: Record) -> Iterator[Difference]:
-    was, is_ = old.objects.get("code"), new.objects.get("code")
-    for key in ("commit", "mutated"):
-        yield from _flat("code", {key: old.section("code").get(key)}, {key: new.section("code").get(key)})
-    if was is not None and is_ is not None and was.digest != is_.digest:
-        yield from _files(repo, "code", "", was.digest, is_.digest)
-
-
-def _files(repo: Repo, section: str, top: str, old: Digest, new: Digest) -> Iterator[Difference]:
-    """The files in which two folders differ, as far as their trees are here."""
-    try:
-        before, after = (_listed(repo, digest) for digest in (old, new))
-    except DatavcError:
-        return
-    changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
-    prefix = f"{top}/" if top else ""
-    for path in changed[:_NAMED]:
-        yield Difference(section, prefix + show(path), before.get(path), after.get(path))
-    if len(changed) > _NAMED:
-        yield Difference(section, f"{prefix}... and {len(changed) - _NAMED} more files", None, None)
-
-
-def _listed(repo: Repo, folder: Digest) -> dict[bytes, str]:
-    trees = TreeSource(repo.cache, repo.stat_cache, folder, "folder", obtain=repo.obtain_trees)
-    found = {}
-    for path, tree in trees.walk():
-        prefix = path + b"/" if path else b""
-        for entry in entries(tree):
-            if entry.kind != FOLDER:
-                found[prefix + entry.name] = Digest(folder.algorithm, entry.digest).short
-    return found
+def _record_of(repo: Repo, dataset: Dataset) -> Digest | None:
+    run = dataset.pointer.run
+    record = Digest.parse(str(run["record"])) if run is not None else None
+    return record if record is not None and has_record(repo, record) else None

@@ -15,40 +15,50 @@ def compare(
     old: Annotated[
         str,
         typer.Argument(
-            metavar="RECORD|PATH", show_default=False, help="A record, or a dataset that one made"
+            metavar="RECORD|[REV:]PATH|REV",
+            show_default=False,
+            help="A run, a dataset that one made, or a revision",
         ),
     ],
-    new: Annotated[str, typer.Argument(metavar="RECORD|PATH", show_default=False, help="The other")],
+    new: Annotated[
+        str, typer.Argument(metavar="RECORD|[REV:]PATH|REV", show_default=False, help="The other")
+    ],
     offline: Offline = False,
     json: Json = False,
     exit_code: ExitCode = False,
 ) -> int:
-    """Lay two runs side by side, and show what differs
+    """Lay two runs or two revisions side by side, and show what differs
 
-    Command, inputs and outputs file by file, code, environment, parameters, metrics. Times and hosts are no differences.
+    Command, data file by file, code, environment, parameters, metrics. Times and hosts are no differences. A dataset stands
+    for the run that made it; of revisions, the runs that made the same dataset are compared.
 
     Examples:
       datavc compare xxh128:99aa06d3 xxh128:33119477
       datavc compare model-a model-b
+      datavc compare v1.0:model model
+      datavc compare v1.0 HEAD
 
     Exit codes: 0 done, 1 with --exit-code: they differ, else an error, 2 usage, 4 with --exit-code: an error.
     """
-    from datavc.operations.compare import SECTIONS
+    from datavc.cli.revisions import past_path
+    from datavc.operations.compare import SECTIONS, side_of
     from datavc.operations.compare import compare as find_differences
-    from datavc.operations.runs import the_record
-    from datavc.operations.steps.naming.versions import is_digest
+    from datavc.operations.steps.runs.recordstore import find_record
     from datavc.operations.steps.transfers.afar import looking_afar
     from datavc.repo import Repo
 
     session = current()
     repo = Repo.find(session.folder)
-    first, second = (
-        the_record(repo, word, None if is_digest(word) else session.absolute(word)) for word in (old, new)
-    )
     with looking_afar(repo, offline=offline, progress=session.progress):
-        rows = find_differences(repo, first, second)
+        sides = []
+        for word in (old, new):
+            is_record = find_record(repo, word) is not None
+            revision, path = (None, repo.root_bytes) if is_record else past_path(repo, word, "compare")
+            sides.append(side_of(repo, word, revision, path))
+        rows = find_differences(repo, *sides)
     if json:
-        print_json({"old": str(first[0]), "new": str(second[0]), "differences": rows})
+        names = [str(side.record or word) for side, word in zip(sides, (old, new), strict=True)]
+        print_json({"old": names[0], "new": names[1], "differences": rows})
     else:
         for section in SECTIONS:
             inner = [row for row in rows if row.section == section]
@@ -57,7 +67,7 @@ def compare(
             for row in inner:
                 print(f"  {show_path(row.name)}: {_side(row.old)} -> {_side(row.new)}")
         if not rows:
-            talk("the two runs differ in nothing that is recorded")
+            talk("the two differ in nothing that is known of them")
     return 1 if exit_code and rows else 0
 
 

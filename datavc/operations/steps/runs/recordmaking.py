@@ -38,6 +38,9 @@ from datavc.progress import Progress
 from datavc.repo import Repo
 
 _INTERPRETERS = "interpreters.json"
+_SOURCE = (b".py", b".pyc", b".datavc")
+_LOOKED_AT = 8 << 10
+_MOST_CODE = 2000
 _LONGEST_LIST = 50_000
 _LONGEST_COMMAND = 100_000
 
@@ -108,6 +111,7 @@ class _Making:
         repo, facts = self._repo, self._facts
         after = look_at_datasets(repo, jobs=jobs, progress=progress)
         self._take_unchanged(after)
+        self._take_binary()
         inputs = self._inputs()
         outputs = self._made(after, jobs=jobs, progress=progress)
         code_end = read_code(repo.root_bytes, repo.git, _no_code(after, self._outputs), self._redactor.code)
@@ -153,6 +157,19 @@ class _Making:
             is_same = was is not None and seen is not None and was.row.digest == seen.row.digest
             if read and is_same and path not in self._outputs:
                 self._read.datasets.setdefault(path, set()).update(read)
+
+    def _take_binary(self) -> None:
+        """Files beside the code that are no text, or were made by a run: weights that somebody copied here are data."""
+        files, root = self._before.code.files, self._repo.root_bytes + b"/"
+        for absolute in [path for path in self._read.code if not path.endswith(_SOURCE)]:
+            _, content = files.get(absolute.removeprefix(root), ("", b""))
+            digest = Digest.of(self._repo.algorithm, content)
+            if b"\0" in content[:_LOOKED_AT] or (content and self.linker.index.makers(digest)):
+                self._read.code.remove(absolute)
+                self._read.data.add(absolute)
+        # Code that lies elsewhere is in no tree: its digest is what it can be known by.
+        for absolute in sorted(self._read.code)[:_MOST_CODE]:
+            self._hash(absolute, shown_path(self._repo, absolute))
 
     def _inputs(self) -> list[Data]:
         """What was declared, then the datasets that were read, then other data that was read."""
