@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datavc.backends.base import Backend
+from datavc.formats import codec
 from datavc.formats.digest import Digest, hash_function
-from datavc.formats.pack import DATA, MAX_PACK_BYTES
+from datavc.formats.pack import DATA, MAX_PACK_BYTES, ZSTD
 from datavc.store import layout
 from datavc.store.index import IndexBuilder, ObjectIndex
+from datavc.store.packreader import locations, read_footer
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
@@ -63,6 +65,17 @@ def write_root(backend: Backend, digest: Digest, indexes: Sequence[str], *, comp
     )
     guard = begin_writing(backend, digest.algorithm)
     return publish_root(backend, digest.algorithm, make, list(indexes), guard)
+
+
+def unpacked(backend: Backend) -> bytes:
+    """The content of every entry of every pack, whatever names it."""
+    found = []
+    for file in backend.list(layout.PACKS):
+        name = layout.sealed_raw(file.name.rpartition("/")[2])
+        for _, (_, offset, stored, raw, flags) in locations(name, read_footer(backend, name, file.size)):
+            data = backend.read(file.name, offset, stored)
+            found.append(codec.decompress(data, raw) if flags >> 1 == ZSTD else data)
+    return b"\0".join(found)
 
 
 def overwrite(backend: Backend, name: str, data: bytes) -> None:

@@ -185,18 +185,18 @@ class Repo:
         to: AnyPath | None = None,
         remote: str | None = None,
         force: bool = False,
+        allow_purged: bool = False,
         dry_run: bool = False,
         jobs: int = 1,
     ) -> CheckoutResult:
         """Make the workspace what the pointers say: the datasets, or parts of them, that ``paths`` name, or all.
 
-        With ``rev``, or the last commit ``before`` a date, pointers, ignore lines and data become those of that revision, and
-        what the cache lacks is fetched; git's HEAD and index stay. ``to`` writes into another folder, and the workspace
-        stays as it is. ``force`` overwrites unsaved changes, after storing them in the cache.
+        ``rev``, or the last commit ``before`` a date, comes with pointers, ignore lines, and data, fetched if need be. ``to``
+        is another folder. ``force`` overwrites unsaved changes, after storing them; ``allow_purged`` leaves purged files out.
 
         Raises:
             ConflictError: unsaved changes would be lost. NotFoundError: there is no such dataset. UsageError: or revision.
-            ObjectNotFound: objects are missing. DigestMismatch: or damaged. OutOfSpace: they do not fit.
+            ObjectNotFound: objects are missing (PurgedError: for good). DigestMismatch: or damaged. OutOfSpace: do not fit.
         """
         from datavc.operations.checkout import checkout
 
@@ -208,6 +208,7 @@ class Repo:
             to=Path(os.fsdecode(self._absolute(to))) if to is not None else None,
             remote=remote,
             force=force,
+            allow_purged=allow_purged,
             dry_run=dry_run,
             jobs=jobs,
         )

@@ -96,7 +96,7 @@ COMMANDS = {
             "checkout",
             WORK,
             "Make the workspace what the pointers, or a revision, say",
-            "--before= --to= --record= -r= --remote= -f --force -n --dry-run --json",
+            "--before= --to= --record= -r= --remote= -f --force --allow-purged -n --dry-run --json",
             REVISIONS,
         ),
         Command("remove", WORK, "Stop keeping datasets", "--delete -f --force -n --dry-run"),
@@ -224,6 +224,12 @@ COMMANDS = {
             "Forget clones that are gone, so that gc keeps nothing for them",
             "--gone -y --yes --json",
             NOTHING,
+        ),
+        Command(
+            "purge",
+            CARE,
+            "Delete files for good, everywhere",
+            "--reason= --files-from= -r= --remote= --names -n --dry-run -y --yes --json",
         ),
         Command("unprotect", CARE, "Make linked files safe to edit in place", ""),
         Command(

@@ -22,8 +22,10 @@ from datavc.operations.steps.delivering.guarding import (
     refuse_expired,
     refuse_full,
     refuse_missing,
+    refuse_purged,
     refuse_unsaved,
 )
+from datavc.operations.steps.delivering.locating import leave_out_purged
 from datavc.operations.steps.delivering.switching import CheckedOut, Job, Wanted, carry_out, prepare
 from datavc.operations.steps.delivering.uncommitted import tell_uncommitted
 from datavc.operations.steps.examining.ignorelines import settle_ignore_lines
@@ -59,6 +61,7 @@ def checkout(
     to: Path | None = None,
     remote: str | None = None,
     force: bool = False,
+    allow_purged: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
     progress: Progress = SILENT,
@@ -68,14 +71,16 @@ def checkout(
     With a ``revision`` (or the last commit ``before`` a date) pointers, ignore lines and data become those of that
     revision; git's HEAD and index stay. Without paths, datasets that it lacks are dropped. ``to`` writes into another
     folder, and leaves the workspace alone. What the cache lacks of a revision is fetched from the remotes, or from the
-    one called ``remote``. ``force`` overwrites unsaved work, after storing it in the cache.
+    one called ``remote``. ``force`` overwrites unsaved work, after storing it in the cache. ``allow_purged`` leaves out
+    files that were purged.
 
     Raises:
         UsageError: there is no such revision. NotFoundError: it has no such dataset.
         ConflictError: unsaved work would be lost, or something changes the files at the same time.
-        ObjectNotFound: objects are missing, OutOfSpace: they do not fit; in all these cases nothing was touched.
+        ObjectNotFound: objects are missing, PurgedError: for good, OutOfSpace: they do not fit; in all these cases nothing
+            was touched.
     """
-    run = _Run(repo, remote, force=force, dry_run=dry_run, progress=progress)
+    run = _Run(repo, remote, force=force, allow_purged=allow_purged, dry_run=dry_run, progress=progress)
     if to is not None:
         choice = _chosen(repo, paths, revision if revision or before else "HEAD", before)
         with _place(repo, to, choice, dry_run=dry_run) as place, deliver_workers(jobs) as workers:
@@ -145,11 +150,19 @@ class _Run:
     """One checkout of several datasets: all is planned and judged, and then done."""
 
     def __init__(
-        self, repo: Repo, remote: str | None, *, force: bool, dry_run: bool, progress: Progress
+        self,
+        repo: Repo,
+        remote: str | None,
+        *,
+        force: bool,
+        allow_purged: bool,
+        dry_run: bool,
+        progress: Progress,
     ) -> None:
         self._repo = repo
         self._remote = remote
         self._force = force
+        self._allow_purged = allow_purged
         self._dry_run = dry_run
         self._progress = progress
 
@@ -249,6 +262,10 @@ class _Run:
             unsaved = {drop.path: drop.unsaved for drop in drops}
             unsaved.update({job.wanted.path: job.plan.unsaved for job in jobs})
             refuse_unsaved(place, unsaved)
+        if not self._allow_purged:
+            refuse_purged(place, jobs)
+        for job in jobs:
+            leave_out_purged(job.plan, job.located)
         refuse_missing(place, jobs)
         refuse_full(place, jobs, self._progress)
 

@@ -44,7 +44,7 @@ class FsckResult:
 
     Of a remote, the server's own checksum was compared of ``by_head`` packs, and name and length alone of ``by_listing``.
     ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
-    ``expired`` ones have a version here that was dropped on purpose.
+    ``expired`` ones have a version here that was dropped on purpose. ``purged`` objects of versions are gone for good.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -54,6 +54,7 @@ class FsckResult:
     versions: int = 0
     elsewhere: list[bytes] = field(default_factory=list)
     expired: list[bytes] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
     read: ReadNow = field(default_factory=ReadNow)
     by_head: int = 0
     by_listing: int = 0
@@ -184,6 +185,7 @@ class _Check:
             is_promised = (digest, RECORD) in rooted or not self._repo.remotes()
             self._record(digest, reader.get(digest), places, is_promised=is_promised)
         self._progress.end()
+        self.result.purged = [str(Digest(self._repo.algorithm, raw)) for raw in sorted(self._judge.purged)]
         self.result.elsewhere, self.result.expired = sorted(elsewhere), sorted(gone)
 
     def _version(self, digest: Digest, kind: str, places: Places, *, is_promised: bool) -> bool:

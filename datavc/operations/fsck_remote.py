@@ -243,6 +243,9 @@ class _RemoteCheck:
         index = self._store.index(root.indexes, whole=True)
         index.drop(self._bad_packs)
         afar = _Afar(self._store.backend, self._repo.algorithm, index, self._repo.cache)
-        for flaw in Soundness(afar, index, self._bad, self._bad_packs).flaws(root.digest, root.kind):
+        judge = Soundness(afar, index, self._bad, self._bad_packs)
+        for flaw in judge.flaws(root.digest, root.kind):
             message = flaw.message.replace("is not in the cache", f"is not on {self._store.name}")
             self.result.add("version", flaw.thing, message, root.path, flaw.path)
+        purged = {str(Digest(self._repo.algorithm, raw)) for raw in judge.purged}
+        self.result.purged = sorted(purged.union(self.result.purged))

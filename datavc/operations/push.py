@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from datavc.errors import DatavcError, StorageError, UsageError
+from datavc.errors import ConflictError, DatavcError, StorageError, UsageError
 from datavc.formats.amounts import human_size
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
@@ -21,7 +21,7 @@ from datavc.operations.steps.naming.notes import uncommitted_pointers
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.pushing import Pushing
 from datavc.operations.steps.transfers.recordtransfer import absent_records, records_to_push
-from datavc.operations.steps.transfers.remotenotes import RemoteNotes, read_notes, write_notes
+from datavc.operations.steps.transfers.remotenotes import RemoteNotes, read_notes, suspect, write_notes
 from datavc.operations.steps.transfers.transfer import (
     DEFAULT_MEMORY,
     Traffic,
@@ -182,6 +182,10 @@ class _Run:
         except DatavcError as error:
             self.first_error = self.first_error or error
             self._unsound.add(version.path)
+            if isinstance(error, ConflictError):
+                # Its root may be there, and name what was just deleted: the next push believes nothing.
+                suspect(self._repo, self._store.name, version.path, ())
+                self._notes = read_notes(self._repo, self._store.name)
             if isinstance(error, StorageError):
                 self._given_up = f"not tried, because {self._store.describe()} failed"
             return PushedDataset(

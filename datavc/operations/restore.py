@@ -67,6 +67,9 @@ def restore(
             assert row.digest is not None
             pointer = Pointer(row.kind, row.digest, row.size, row.files)
             job = prepare(place, Wanted(row.path, pointer), workers, progress)
+            if job.located.purged:
+                restored.missing.append((row.path, "was purged, or some of it"))
+                continue
             if job.missing:
                 restored.missing.append((row.path, "is not in the cache"))
                 continue

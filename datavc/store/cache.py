@@ -124,6 +124,12 @@ class Cache:
 
         return ObjectReader(self.backend, self.algorithm, find)
 
+    def purged(self) -> set[bytes]:
+        """The objects that were purged, and must not come back. One listing."""
+        from datavc.store.purged import purged_digests
+
+        return purged_digests(self.backend, self.algorithm)
+
     def has_blob(self, raw: bytes, size: int | None) -> bool:
         """Whether the object is here as a whole blob, of that size where one is known. Its bytes are not looked at."""
         try:

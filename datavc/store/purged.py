@@ -1,4 +1,4 @@
-"""What was purged from a store: the notes in ``purged/``, which stay for good, and the refusal that they lead to."""
+"""What was purged from a store: the notes in ``purged/``, which stay for good."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from datavc.backends.base import Backend
-from datavc.errors import MalformedError, PurgedError, StoredFileNotFound
+from datavc.errors import MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.purged import Purged, decode_purged, encode_purged
 from datavc.store import layout
@@ -46,10 +46,3 @@ def write_purged(backend: Backend, notes: Iterable[Purged]) -> None:
             backend.head(name)
         except StoredFileNotFound:
             backend.write(name, encode_purged(note))
-
-
-def refuse_purged(backend: Backend, digest: Digest) -> None:
-    """Raises PurgedError where the object was purged."""
-    purged = read_purged(backend, digest)
-    if purged is not None:
-        raise PurgedError(f"object {digest} was {purged}")

@@ -38,6 +38,7 @@ from datavc.store import layout
 from datavc.store.garbage import new_id, now_text, packs_named, who_am_i
 from datavc.store.index import Location
 from datavc.store.packreader import locations, read_footer
+from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader
 from datavc.store.repointing import Rewriting, reindex
 from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs
@@ -93,7 +94,7 @@ class StorePurge:
     ) -> None:
         self._backend = backend
         self._algorithm = algorithm
-        self._digests = digests
+        self._digests = set(digests)
         self._scratch = scratch
         self._executor = executor
         self._repo_id = repo_id
@@ -143,6 +144,8 @@ class StorePurge:
             # What is not there any more was deleted by another purge, which may have left something else.
             with contextlib.suppress(_Shared, StoredFileNotFound):
                 guard = begin_rewriting(self._backend)
+                # Another purge may have begun after this one, and taken over into new packs what this one knows nothing of.
+                self._digests |= purged_digests(self._backend, self._algorithm)
                 found = self.survey()
                 if not found:
                     self._end_notes()

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from datavc.backends.base import Backend
-from datavc.errors import DigestMismatch, MalformedError, ObjectNotFound, StoredFileNotFound
+from datavc.errors import DigestMismatch, MalformedError, ObjectNotFound, PurgedError, StoredFileNotFound
 from datavc.formats import codec
 from datavc.formats.chunklist import ChunkList, decode_chunk_list
 from datavc.formats.digest import Digest, hash_function, new_hasher
 from datavc.formats.pack import LIST, ZSTD
 from datavc.store import layout
 from datavc.store.index import Location
+from datavc.store.purged import read_purged
 
 Find = Callable[[bytes], Location | None]
 MAX_LIST_BYTES = 64 << 20
@@ -174,6 +175,9 @@ class ObjectReader:
         )
 
     def _not_found(self, digest: bytes) -> ObjectNotFound:
+        note = read_purged(self._backend, Digest(self._algorithm, digest))
+        if note is not None:
+            return PurgedError(f"object {self._show(digest)} was {note}")
         return ObjectNotFound(f"object {self._show(digest)} is not in {self._backend.describe()}")
 
     def _show(self, digest: bytes) -> str:

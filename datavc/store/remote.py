@@ -21,6 +21,7 @@ from datavc.formats.root import Root
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
+from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader
 from datavc.store.roots import begin_writing, publish_root, read_root, write_root
 from datavc.store.tombstones import Guard
@@ -129,6 +130,10 @@ class RemoteStore:
             return False
 
         return [name for name, lost in zip(names, executor.map(is_lost, names), strict=True) if lost]
+
+    def purged(self) -> set[bytes]:
+        """The objects that were purged from it, and must not come back. One listing."""
+        return purged_digests(self.backend, self.algorithm)
 
     def publish_root(self, make: Callable[[tuple[str, ...]], Root], indexes: list[str]) -> Root:
         """Write the root that ``make`` builds. Everything it names must just have been seen there."""

@@ -10,21 +10,19 @@ from pathlib import Path
 import pytest
 from killing import Killed, Stopping
 from schedules import Inline, Schedule, ScheduledBackend, at_random
-from stored import REPO_ID, XXH, contents, open_reader, write_index, write_packs, write_root
+from stored import REPO_ID, XXH, contents, open_reader, unpacked, write_index, write_packs, write_root
 
 from datavc.backends.base import Backend
 from datavc.backends.memory import MemoryBackend
 from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import ConflictError, DatavcError, IntegrityError
-from datavc.formats import codec
 from datavc.formats.digest import Digest
-from datavc.formats.pack import DATA, META, ZSTD
+from datavc.formats.pack import DATA, META
 from datavc.formats.tree import FILE, Tree, encode_tree
 from datavc.store import layout
 from datavc.store.blobwriter import BlobWriter, pack_chunks
 from datavc.store.chunking import BLOB_CUTS, cut_points
 from datavc.store.index import IndexBuilder, ObjectIndex
-from datavc.store.packreader import locations, read_footer
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.store.purging import StorePurge
@@ -71,12 +69,7 @@ def tree_of(*files: bytes) -> bytes:
 def everything(backend: Backend) -> bytes:
     """All that is in packs, blobs and quarantine, decompressed where it is compressed."""
     found = [backend.read(file.name) for prefix in ("blobs/", "quarantine/") for file in backend.list(prefix)]
-    for file in backend.list(layout.PACKS):
-        name = layout.sealed_raw(file.name.rpartition("/")[2])
-        for _, (_, offset, stored, raw, flags) in locations(name, read_footer(backend, name, file.size)):
-            data = backend.read(file.name, offset, stored)
-            found.append(codec.decompress(data, raw) if flags >> 1 == ZSTD else data)
-    return b"\0".join(found)
+    return b"\0".join([*found, unpacked(backend)])
 
 
 def holds(found: bytes, content: bytes) -> bool:

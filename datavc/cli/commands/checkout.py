@@ -47,6 +47,13 @@ _Record = Annotated[
     ),
 ]
 
+_Force = Annotated[
+    bool, typer.Option("-f", "--force", help="Overwrite unsaved changes, after saving them aside")
+]
+_AllowPurged = Annotated[
+    bool, typer.Option("--allow-purged", help="Leave out files that were purged, instead of stopping")
+]
+
 
 def checkout(
     words: _Words = None,
@@ -54,9 +61,8 @@ def checkout(
     to: _To = None,
     record: _Record = None,
     remote: RemoteName = None,
-    force: Annotated[
-        bool, typer.Option("-f", "--force", help="Overwrite unsaved changes, after saving them aside")
-    ] = False,
+    force: _Force = False,
+    allow_purged: _AllowPurged = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -100,6 +106,7 @@ def checkout(
         to=session.folder / to if to is not None else None,
         remote=remote,
         force=force,
+        allow_purged=allow_purged,
         dry_run=dry_run,
         jobs=session.workers,
         progress=session.progress,
@@ -136,8 +143,9 @@ def checked_out_sentence(row: CheckedOut, *, dry_run: bool, revision: bool = Fal
     would = "would be " if dry_run else ""
     if row.dropped:
         return f"{name}: {would}dropped, {count(row.removed_files, 'file')}"
-    if not row.written_files and not row.removed_files:
+    purged = f", {count(row.purged_files, 'file')} purged and left out" if row.purged_files else ""
+    if not row.written_files and not row.removed_files and not row.purged_files:
         says = "the revision" if revision else "the pointer"
         return f"{name}: nothing to do, {count(row.unchanged_files, 'file')} as {says} says"
     removed = f", {count(row.removed_files, 'file')} {would}removed" if row.removed_files else ""
-    return f"{name}: {files_and_bytes(row.written_files, row.written_bytes)} {would}written{removed}"
+    return f"{name}: {files_and_bytes(row.written_files, row.written_bytes)} {would}written{removed}{purged}"

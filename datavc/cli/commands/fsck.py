@@ -184,6 +184,8 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
     )
     _print_before(result.read)
+    if result.purged:
+        talk(f"{count(len(result.purged), 'object')} of them purged, which is no damage")
     if result.expired:
         names = ", ".join(show_path(path) for path in result.expired)
         talk(f"expired, and not here any more: {names}")

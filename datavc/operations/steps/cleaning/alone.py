@@ -29,6 +29,13 @@ def alone(repo: Repo, command: str) -> Iterator[list[Repo]]:
             "and what they are at work on cannot be known",
             f"nothing may be dropped from a shared cache by datavc {command}; which clones are gone: datavc cache list",
         )
+    with all_worktrees(repo, command) as worktrees:
+        yield worktrees
+
+
+@contextmanager
+def all_worktrees(repo: Repo, command: str) -> Iterator[list[Repo]]:
+    """As :func:`alone`, also where other clones use the cache: those at work are waited for. Raises Locked."""
     worktrees = [repo, *(Repo(repo.root, repo.git, place, repo.shared) for place in _other_worktrees(repo))]
     with ExitStack() as locks:
         # In one order, so that two who want all locks do not wait for each other.

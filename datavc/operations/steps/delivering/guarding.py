@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datavc.errors import ConflictError, ObjectNotFound, OutOfSpace
+from datavc.errors import ConflictError, ObjectNotFound, OutOfSpace, PurgedError
 from datavc.formats.amounts import count, files_and_bytes, human_size
 from datavc.formats.paths import show_some
 from datavc.operations.steps.delivering.switching import Job, Wanted
@@ -12,6 +12,7 @@ from datavc.operations.steps.storing.placing import free_bytes, require_free_fil
 from datavc.operations.steps.trees.expiry import expired
 from datavc.progress import Progress
 from datavc.repo import Repo
+from datavc.store.purged import read_purged
 
 _SPARE_BYTES = 16 << 20
 
@@ -43,6 +44,19 @@ def refuse_missing(repo: Repo, jobs: Sequence[Job]) -> None:
         "nothing was touched",
         f"{hint}datavc fsck shows what is damaged; a clone that has them can share its cache (datavc config --local "
         "cache.dir FOLDER), and datavc add stores them again from a copy of the files",
+    )
+
+
+def refuse_purged(repo: Repo, jobs: Sequence[Job]) -> None:
+    """Refuse a version some of whose files were purged, with the reason of the first. Raises PurgedError."""
+    purged = [one for job in jobs for one in job.located.purged]
+    if not purged:
+        return
+    note = read_purged(repo.cache.backend, purged[0][1])
+    raise PurgedError(
+        f"{count(len(purged), 'file')} of it {'was' if len(purged) == 1 else 'were'} {note or 'purged'}: "
+        f"{show_some([path for path, _ in purged])}; nothing was touched",
+        "to have the rest: the same command with --allow-purged",
     )
 
 

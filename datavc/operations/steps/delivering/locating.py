@@ -13,12 +13,14 @@ from datavc.store.index import Location, ObjectIndex
 
 @dataclass(slots=True)
 class Located:
-    """``locations`` by digest, out of the pack indexes ``indexes``; ``blobs`` are whole blobs; ``missing`` are paths."""
+    """``locations`` by digest, out of the pack indexes ``indexes``; ``blobs`` are whole blobs; ``missing`` are paths, and
+    ``purged`` those that are never to be written, with their digests."""
 
     indexes: tuple[str, ...] = ()
     locations: dict[bytes, Location] = field(default_factory=dict)
     blobs: set[bytes] = field(default_factory=set)
     missing: list[bytes] = field(default_factory=list)
+    purged: list[tuple[bytes, Digest]] = field(default_factory=list)
 
 
 def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
@@ -28,13 +30,22 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
         return Located()
     cache = repo.cache
     index = cache.index(version)
+    purged = wanted.keys() & cache.purged()
+    gone = [
+        (work.path + b"/" + entry.name if work.path else entry.name, Digest(repo.algorithm, entry.digest))
+        for work in (plan.folders if purged else ())
+        for entry in work.entries
+        if entry.digest in purged
+    ]
+    for digest in purged:
+        del wanted[digest]
     found = index.find_many(wanted)
     if len(found) < len(wanted):
         # The root is gone, or something it names is: whatever else is here may still have the bytes.
         rest = [name for name in cache.index_names() if name not in index.names]
         index = ObjectIndex(cache.backend, repo.algorithm, [*index.names, *rest])
         found = index.find_many(wanted)
-    located = Located(index.names, found)
+    located = Located(index.names, found, purged=gone)
     lost = set()
     for digest, size in wanted.items():
         location = found.get(digest)
@@ -55,6 +66,20 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
             if entry.digest in lost
         ]
     return located
+
+
+def leave_out_purged(plan: Plan, located: Located) -> None:
+    """Write none of the files that were purged; another content of theirs, which is in the way, goes."""
+    purged = {digest.raw for _, digest in located.purged}
+    for work in plan.folders if purged else ():
+        rows = list(zip(work.entries, work.replaced, strict=True))
+        plan.removed += [
+            (work.path + b"/" + entry.name if work.path else entry.name, there)
+            for entry, there in rows
+            if entry.digest in purged and there is not None
+        ]
+        kept = [(entry, there) for entry, there in rows if entry.digest not in purged]
+        work.entries, work.replaced = [entry for entry, _ in kept], [there for _, there in kept]
 
 
 def _wrong_size(repo: Repo, digest: bytes, said: int, found: int) -> MalformedError:

@@ -57,7 +57,7 @@ class Wanted:
 class CheckedOut:
     """What became of one dataset; ``saved`` is the digest under which unsaved work was kept by ``force``.
 
-    ``dropped`` where the revision has no such dataset.
+    ``dropped`` where the revision has no such dataset. ``purged_files`` are left out.
     """
 
     path: bytes
@@ -69,6 +69,7 @@ class CheckedOut:
     saved: str | None = None
     parts: list[bytes] | None = None
     dropped: bool = False
+    purged_files: int = 0
 
 
 @dataclass(slots=True)
@@ -166,6 +167,7 @@ def carry_out(
         plan.unchanged,
         saved,
         list(job.wanted.parts) if job.wanted.parts is not None else None,
+        purged_files=len(job.located.purged),
     )
 
 

@@ -24,6 +24,7 @@ from datavc.operations.steps.storing.cutting import cut_units
 from datavc.operations.steps.storing.large import LargeFile, store_large
 from datavc.operations.steps.storing.linking import BlobStore
 from datavc.operations.steps.storing.placing import Place, Stored
+from datavc.operations.steps.storing.purgedfiles import PurgedFiles
 from datavc.operations.steps.storing.reachable import Reachable
 from datavc.operations.steps.storing.units import (
     CLAIMED,
@@ -81,6 +82,7 @@ class Ingest:
         root = self._cache.root(base[0]) if base else None
         self._base_root = root
         self._base_trees = TreeSource(self._cache, None, root.digest, base[1]) if root and base else None
+        self._purged = PurgedFiles(self._cache)
         self._reachable = Reachable(self._cache, scan.algorithm, root.indexes if root else ())
         # Of a partial workspace, what was not checked out need not be in the cache: then the root does not vouch for it.
         self._is_whole = self._base_root is not None or not scan.kept
@@ -91,9 +93,10 @@ class Ingest:
         """Store everything, and publish the root.
 
         Raises:
-            ConflictError: a file changed while it was read.
+            ConflictError: a file changed while it was read. PurgedError: it was purged, and is not taken back.
             StorageError, OutOfSpace: the cache or a file failed. What was finished stays and is used by the next run.
         """
+        self._purged.refuse_known(self._scan)
         wanted = self.wanted()
         with self._cache.scratch() as scratch:
             try:
@@ -154,6 +157,7 @@ class Ingest:
         if not wanted:
             return
         small, large, shared = self._split(wanted)
+        self._purged.refuse_large(self._place.workspace, [*large, *shared], self._place.links_into)
         total = sum(sum(folder.sizes(numbers)) for folder, numbers in wanted)
         self._progress.begin(
             "adding", total_bytes=total, total_files=sum(len(numbers) for _, numbers in wanted)
@@ -204,6 +208,7 @@ class Ingest:
             self._reachable.known.names,
             claims,
             self._place.links_into,
+            self._purged.digests,
         )
         units = (Unit(settings, folders) for folders in cut_units(small))
         seconds = files * _SECONDS_PER_FILE + size * _SECONDS_PER_BYTE

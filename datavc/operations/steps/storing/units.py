@@ -16,6 +16,7 @@ from datavc.formats.digest import ALGORITHMS, hash_function
 from datavc.formats.pack import DATA, WHOLE
 from datavc.formats.tree import SYMLINK
 from datavc.operations.steps.storing.cutting import Cut
+from datavc.operations.steps.storing.purgedfiles import purged_file
 from datavc.store.claims import Claims
 from datavc.store.compression import Compressor
 from datavc.store.index import ObjectIndex
@@ -39,6 +40,7 @@ class UnitSettings(NamedTuple):
     indexes: tuple[str, ...]
     claims: Path
     links_into: bytes | None
+    purged: frozenset[bytes] = frozenset()
 
 
 class Unit(NamedTuple):
@@ -73,7 +75,7 @@ def store_unit(unit: Unit) -> UnitResult:
     """Store the files of one unit.
 
     Raises:
-        ConflictError: a file changed while it was read, or is no file any more.
+        ConflictError: a file changed while it was read, or is no file any more. PurgedError: it was purged.
         StorageError: a file cannot be read, or the pack cannot be written.
     """
     settings = unit.settings
@@ -112,6 +114,8 @@ class _UnitWriter:
             else:
                 content, seen = read_small(name, folder_fd, links_into)
             digest = hash_bytes(content)
+            if digest in self._settings.purged:
+                raise purged_file(self._backend, path, name, self._settings.algorithm, digest)
             digests.append(digest)
             stats.extend(stat_tuple(seen))
             origins.append(self._store(digest, content, name))

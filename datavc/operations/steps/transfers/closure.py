@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
 from datavc.errors import DatavcError, DigestMismatch, ObjectNotFound
@@ -28,7 +28,7 @@ class Closure:
     """``found`` are wanted objects in packs of the cache, ``blobs`` those kept whole (with their sizes), trees first.
 
     ``held`` are those that the remote has, with where they lie there; ``chunks`` of objects that are kept as lists;
-    ``sizes`` the lengths of the cache's packs.
+    ``sizes`` the lengths of the cache's packs. ``purged`` are files that are left out.
     """
 
     found: dict[bytes, Location] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Closure:
     held: dict[bytes, Location] = field(default_factory=dict)
     chunks: dict[bytes, list[bytes]] = field(default_factory=dict)
     sizes: dict[bytes, int] = field(default_factory=dict)
+    purged: set[bytes] = field(default_factory=set)
 
     def owners(self, digests: set[bytes]) -> set[bytes]:
         """The objects that consist of ``digests``, or have them among their chunks."""
@@ -43,9 +44,16 @@ class Closure:
 
 
 def find_closure(
-    repo: Repo, version: Version, base: Digest | None, there: ObjectIndex, *, thorough: bool
+    repo: Repo,
+    version: Version,
+    base: Digest | None,
+    there: ObjectIndex,
+    *,
+    thorough: bool,
+    purged: Set[bytes] = frozenset(),
 ) -> Closure:
-    """What of ``version`` is not ``there``. Folders that are as in ``base``, which is there wholly, are skipped.
+    """What of ``version`` is not ``there``. Folders that are as in ``base``, which is there wholly, are skipped, and so is
+    what was ``purged`` there or here.
 
     ``thorough`` looks up every chunk, too, of objects that are there: each row of ``there`` stands for itself alone.
 
@@ -54,7 +62,10 @@ def find_closure(
     """
     walk = _Walk(repo, version, there)
     objects = walk.objects(base)
-    closure = Closure(held=there.find_many(objects))
+    gone = objects.keys() & (purged | repo.cache.purged())
+    for digest in gone:
+        del objects[digest]
+    closure = Closure(held=there.find_many(objects), purged=gone)
     closure.found, closure.blobs = walk.locate(
         {digest: size for digest, size in objects.items() if digest not in closure.held}
     )

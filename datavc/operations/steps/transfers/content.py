@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from datavc.errors import (
     IntegrityError,
     MalformedError,
     ObjectNotFound,
+    PurgedError,
     StorageError,
     StoredFileNotFound,
 )
@@ -37,6 +38,7 @@ from datavc.parallel import map_ahead
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.piececache import PieceCache
+from datavc.store.purged import read_purged
 from datavc.store.reader import MAX_LIST_BYTES, ObjectReader
 from datavc.store.receiving import Piece, Receipt, StoredEntry, plan_pieces, raw_of, receive
 
@@ -66,6 +68,7 @@ class Content:
         self._cache = repo.cache
         self._blobs = TrustedBlobs(repo.cache)
         self._kept = pieces
+        self._purged = repo.cache.purged()
         self._has_remotes = bool(repo.remotes())
         self._sources = Sources(remotes, version.digest, whole=False)
         self._more = iter(self._sources)
@@ -134,6 +137,8 @@ class Content:
         pending = {digest: size for digest, size in objects.items() if digest not in self._layouts}
         if not pending:
             return
+        for digest in sorted(pending.keys() & self._purged):
+            raise self._lacking(digest)
         with self._lock:
             here = self._index.find_many(pending)
         for digest, row in here.items():
@@ -328,6 +333,11 @@ class Content:
 
     def _lacking(self, digest: bytes) -> ObjectNotFound | StorageError:
         name = show(self.version.path)
+        for place in (self._cache.backend, *(store.backend for store in self._sources.asked)):
+            with suppress(StorageError):
+                note = read_purged(place, Digest(self._algorithm, digest))
+                if note is not None:
+                    return PurgedError(f"{name} cannot be read: object {self._show(digest)} of it was {note}")
         if self._sources.failures:
             failure = self._sources.failures[-1]
             return StorageError(f"{name} cannot be read: {failure.message}", failure.hint)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from datavc.errors import DatavcError, DigestMismatch, NotFoundError, ObjectNotFound, StorageError
+from datavc.errors import (
+    DatavcError,
+    DigestMismatch,
+    NotFoundError,
+    ObjectNotFound,
+    PurgedError,
+    StorageError,
+)
+from datavc.formats.amounts import count
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.record import MAX_RECORD_BYTES
@@ -19,13 +27,14 @@ from datavc.operations.steps.storing.reachable import Reachable
 from datavc.operations.steps.transfers.closure import affected_paths
 from datavc.operations.steps.transfers.gathering import Gathering
 from datavc.operations.steps.transfers.recordtransfer import closure_records, name_of
-from datavc.operations.steps.transfers.sources import Sources
+from datavc.operations.steps.transfers.sources import Source, Sources
 from datavc.operations.steps.trees.difference import fresh_entries, walk_difference
 from datavc.operations.steps.trees.expiry import expired
 from datavc.operations.steps.trees.trees import TreeSource
 from datavc.progress import Progress
 from datavc.store import layout
 from datavc.store.cache import Cache
+from datavc.store.purged import read_purged, write_purged
 from datavc.store.roots import new_root, read_root
 
 
@@ -64,6 +73,8 @@ class Fetching:
         has_trees = base is not None and base.kind == "folder"
         self._base = TreeSource(cache, None, base.digest, "folder") if base and has_trees else None
         self._blobs = cache.blob_sizes()
+        self._purged = cache.purged()
+        self._skipped: set[bytes] = set()
         self._objects = 0
         # Of a record: itself and those before it, with their sizes in bytes.
         self._records: list[tuple[Digest, int]] = []
@@ -72,7 +83,8 @@ class Fetching:
         """Get everything, and publish the root. ``trees_only`` leaves files away; ``dry_run`` reads trees and keeps nothing.
 
         Raises:
-            ObjectNotFound: no remote has it all, DigestMismatch: or not in one piece; the paths are named.
+            ObjectNotFound: no remote has it all, DigestMismatch: or not in one piece; the paths are named. PurgedError: it
+                is one file, which was purged; in a folder such files are left out.
             NotFoundError: the version has no such sub-path.
             StorageError, OutOfSpace: a remote or the cache failed. What was verified is kept.
         """
@@ -93,6 +105,10 @@ class Fetching:
                 with contextlib.suppress(DatavcError, OSError):
                     gathering.rescue()
                 raise
+            self._skipped |= gathering.purged.keys()
+        if not dry_run:
+            self._note_purged(gathering.purged)
+        self._tell_purged()
         if not dry_run:
             self._publish(complete=self._version.parts is None and not trees_only)
         return Fetched(self._objects, gathering.size)
@@ -167,8 +183,10 @@ class Fetching:
         self._refuse_lost(gathering)
         return contents
 
-    def _missing(self, objects: dict[bytes, int] | dict[bytes, None]) -> list[bytes]:
+    def _missing(self, objects: Mapping[bytes, int | None]) -> list[bytes]:
         """Those that the cache lacks; the others will be reached by the new root. A tree has no size."""
+        self._skipped |= objects.keys() & self._purged
+        objects = {digest: size for digest, size in objects.items() if digest not in self._purged}
         rows = self._reachable.known.find_many(objects)
         here = {digest for digest, row in rows.items() if self._reachable.is_whole(digest, row)}
         self._reachable.found(here)
@@ -177,6 +195,25 @@ class Fetching:
             for digest, size in objects.items()
             if digest not in here and (size is None or self._blobs.get(digest) != size)
         ]
+
+    def _note_purged(self, purged: dict[bytes, Source]) -> None:
+        """Keep the notes of what a remote must not have any more."""
+        for raw, source in purged.items():
+            note = read_purged(source.store.backend, Digest(self._cache.algorithm, raw))
+            if note is not None:
+                write_purged(self._cache.backend, [note])
+
+    def _tell_purged(self) -> None:
+        """Raises PurgedError where nothing is left."""
+        if self._skipped:
+            version = self._version
+            if version.digest.raw in self._skipped:
+                note = read_purged(self._cache.backend, version.digest)
+                raise PurgedError(
+                    f"{name_of(version)} cannot be fetched: {version.digest.short} was {note or 'purged'}"
+                )
+            files = count(len(self._skipped), "file")
+            self._progress.note(f"{name_of(version)}: {files} of it are purged, and do not come")
 
     def _refuse_lost(self, gathering: Gathering) -> None:
         """Raises DigestMismatch, ObjectNotFound, StorageError where something could not be got."""

@@ -51,7 +51,8 @@ class Gathering:
     """Gets objects out of ``sources``; ``reachable`` knows what is here, and is told what came.
 
     ``scratch`` is None in a dry run: then trees are read, and nothing is kept. ``lost`` are the objects that no remote
-    could give, with what is wrong where one should have been able to. ``size`` are the bytes that came, or would come.
+    could give, with what is wrong where one should have been able to; ``purged`` are those that one of them must not have
+    any more, which are not asked of others. ``size`` are the bytes that came, or would come.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Gathering:
             self._streams = {content: self._stream(scratch, content) for content in (DATA, META)}
         self._checkpointed = time.monotonic()
         self.lost: dict[bytes, Loss | None] = {}
+        self.purged: dict[bytes, Source] = {}
         self.size = 0
 
     def close(self) -> None:
@@ -256,6 +258,11 @@ class Gathering:
             except (StoredFileNotFound, IntegrityError, StorageError) as error:
                 self._sources.fail(source, error)
                 continue
+            absent = pending - rows.keys()
+            if absent and source.claims_all:
+                gone = absent & source.purged()
+                self.purged |= dict.fromkeys(gone, source)
+                pending -= gone
             yield source, rows
             if not pending:
                 return

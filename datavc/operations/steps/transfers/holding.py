@@ -66,7 +66,9 @@ class Holders:
             return None
         there = holder.store.index(root.indexes, whole=True)
         try:
-            closure = find_closure(self._repo, version, None, there, thorough=True)
+            closure = find_closure(
+                self._repo, version, None, there, thorough=True, purged=holder.store.purged()
+            )
         except DatavcError as error:
             return f"cannot be compared with what is here: {error.message}"
         if closure.found or closure.blobs:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 import xxhash
 
-from datavc.errors import DigestMismatch, IntegrityError, StorageError, StoredFileNotFound
+from datavc.errors import DigestMismatch, IntegrityError, PurgedError, StorageError, StoredFileNotFound
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
@@ -24,6 +24,8 @@ from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.cache import clone_id
 from datavc.store.index import ObjectIndex
+from datavc.store.purged import read_purged, write_purged
+from datavc.store.purging import StorePurge
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import new_root
 from datavc.store.sending import Sender, SendPlan, pack_limits, plan_sending
@@ -83,6 +85,7 @@ class Pushing:
         self._read_all = read_all
         self._judged: dict[bytes, bool] = {}
         self._pushed: dict[bytes, Digest] = {}
+        self._purged: set[bytes] = set()
         self._sent_bytes = 0
         self._seconds = 0.0
 
@@ -109,15 +112,18 @@ class Pushing:
         With ``suspects`` nothing is believed: every pack is asked for, and those named are read.
 
         Raises:
-            ObjectNotFound, DigestMismatch: the cache lacks something, or is damaged; no root was written.
+            ObjectNotFound, DigestMismatch: the cache lacks something, or is damaged; no root was written. PurgedError: it is
+                one file, which was purged.
             StorageError: the remote failed or refused.
         """
-        self._remote.begin_writing()
+        guard = self._remote.begin_writing()
+        self._purged = self._remote.purged()
         foundation = self._foundation(version, own, suspects)
         closure = self._closure(version, foundation)
         if not foundation.is_proved and self._lost_hits(foundation, closure):
             foundation = self._foundation(version, own, set())
             closure = self._closure(version, foundation)
+        self._tell_purged(version, closure)
         pack_bytes = pack_limits(bandwidth)
         plan = plan_sending(self._repo.cache.backend, closure.found, closure.blobs, closure.sizes, pack_bytes)
         if own is not None and foundation.is_sound and not plan.objects:
@@ -133,12 +139,55 @@ class Pushing:
         self._refuse_damaged(version, closure, sender)
         pushed.packs = sender.packs
         pushed.root = self._publish(version, foundation, closure, sender)
+        if guard.saw_purge:
+            self._follow_purge()
         return pushed
 
     def _closure(self, version: Version, foundation: Foundation) -> Closure:
         return find_closure(
-            self._repo, version, foundation.base, foundation.there, thorough=foundation.is_proved
+            self._repo,
+            version,
+            foundation.base,
+            foundation.there,
+            thorough=foundation.is_proved,
+            purged=self._purged,
         )
+
+    # What was purged
+
+    def _tell_purged(self, version: Version, closure: Closure) -> None:
+        """Say what is not sent. Raises PurgedError where that is all of it."""
+        if not closure.purged:
+            return
+        digest = version.digest
+        if digest.raw in closure.purged:
+            note = read_purged(self._remote.backend, digest) or read_purged(self._repo.cache.backend, digest)
+            raise PurgedError(f"{name_of(version)} cannot be pushed: {digest.short} was {note or 'purged'}")
+        self._progress.note(
+            f"warning: {name_of(version)}: {count(len(closure.purged), 'file')} of it are purged, and not sent"
+        )
+        here = closure.purged - self._repo.cache.purged()
+        notes = (read_purged(self._remote.backend, Digest(digest.algorithm, raw)) for raw in sorted(here))
+        write_purged(self._repo.cache.backend, [note for note in notes if note is not None])
+        if here:
+            self._progress.note(
+                f"warning: they were purged from {self._remote.describe()}, and may still be here: datavc purge"
+            )
+
+    def _follow_purge(self) -> None:
+        """Somebody purged while this was sent: what went there meanwhile, goes again."""
+        purged = self._remote.purged()
+        if purged <= self._purged:
+            return
+        with self._repo.cache.scratch() as scratch:
+            StorePurge(
+                self._remote.backend,
+                self._remote.algorithm,
+                purged,
+                scratch,
+                self._executor,
+                repo_id=self._remote.repo_id,
+            ).run()
 
     # What is there
 

@@ -32,6 +32,13 @@ class Source:
     is_short: bool = False
     suspects: set[bytes] = field(default_factory=set)
     has_failed: bool = False
+    _purged: set[bytes] | None = None
+
+    def purged(self) -> set[bytes]:
+        """The objects that were purged from it. One request, once. Raises StorageError."""
+        if self._purged is None:
+            self._purged = self.store.purged()
+        return self._purged
 
     def locate(self, digests: set[bytes]) -> dict[bytes, Location]:
         """Where it has those of the objects that it has. Raises StorageError, IntegrityError, StoredFileNotFound."""

@@ -13,6 +13,7 @@ from datavc.formats.tree import FOLDER, Tree
 from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
+from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader, Readable
 
 ABSENT = "is not in the cache"
@@ -39,7 +40,7 @@ class _Flaws:
 
 class Soundness:
     """Judges the versions in ``cache``. ``index`` says where objects are, ``damaged`` which are not what they should be,
-    with the stored file that has them, and ``unreadable`` are packs of which nothing can be read."""
+    with the stored file that has them, and ``unreadable`` are packs of which nothing can be read. ``purged`` is no flaw."""
 
     def __init__(
         self,
@@ -55,6 +56,8 @@ class Soundness:
         self._unreadable = unreadable
         self._sound: set[bytes] = set()
         self._listed: dict[bytes, Flaw | None] = {}
+        self._purged = purged_digests(cache.backend, cache.algorithm)
+        self.purged: set[bytes] = set()
 
     def flaws(self, version: Digest, kind: str) -> Iterator[Flaw]:
         """Everything of a version that cannot be had."""
@@ -127,6 +130,9 @@ class Soundness:
 
     def _object(self, name: bytes, digest: bytes, size: int | None) -> Flaw | None:
         location = self._index.find(digest)
+        if location is None and digest in self._purged:
+            self.purged.add(digest)
+            return None
         if location is None:
             if digest in self._damaged:
                 return self._flaw(name, f"is damaged in {self._damaged[digest]}", digest)
