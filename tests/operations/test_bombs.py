@@ -122,7 +122,8 @@ def test_a_version_with_much_in_common_is_walked_by_its_paths_and_checked_by_its
     monkeypatch.setattr(TreeSource, "take", lambda *given: read.append(given[1]) or take(*given))
 
     project.run("fsck")
-    assert len(read) == 5
+    # Each once, and the first of them again for the amounts that the pointer says.
+    assert (len(set(read)), len(read)) == (5, 6)
     project.run("checkout")
     assert len(project.run("ls", "-r", "planted").out.splitlines()) == files == 10_000
     assert len(project.run("du", "-d", "9", "planted").out.splitlines()) == 11_111
