@@ -48,8 +48,11 @@ def build_library(source: Path, target: Path) -> bool:
             subprocess.run([*compiler, *empty], check=True, capture_output=True, stdin=subprocess.DEVNULL)
             words = [*compiler, *_OPTIONS, "-o", str(made), str(source), str(named)]
             subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-            target.write_bytes(made.read_bytes())
-            target.chmod(0o755)
+            # Never into the old one: programs that run have it mapped.
+            new = target.with_name(f".{target.name}.{os.getpid()}")
+            new.write_bytes(made.read_bytes())
+            new.chmod(0o755)
+            new.replace(target)
         except (OSError, subprocess.SubprocessError):
             return False
     return True
