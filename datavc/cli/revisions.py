@@ -57,6 +57,12 @@ def _is_revision(repo: Repo, word: str, verb: str, *, past: bool) -> bool:
             f"datavc {verb} {quoted} -- for the revision, datavc {verb} -- {quoted} for the path",
         )
     if not named and not there and not _is_in_dataset(repo, word):
+        before, colon, inner = word.partition(":")
+        if colon and before and inner and is_revision(repo, before):
+            raise UsageError(
+                f"datavc {verb} takes a revision first, and then paths: {word!r} is both in one",
+                f"datavc {verb} {shell_word(os.fsencode(before))} -- {shell_word(os.fsencode(inner))}",
+            )
         if any(sign in word for sign in _REVISION_SIGNS) and repo.git is not None:
             resolve_commit(repo, word)
         if repo.git is not None and not past and not word.startswith((".", "/")):

@@ -61,12 +61,22 @@ def test_what_a_revision_has_is_listed_and_added_up(project: Project, history: l
     assert project.run("ls", "-r", "HEAD~1:data").out.splitlines() == ["data/a", "data/sub/b"]
     rows = project.run("du", "HEAD~1:data", "HEAD:data", "data", "-d", "1").out.splitlines()
     assert [row.split() for row in rows] == [
-        ["5", "B", "2", "data"],
-        ["2", "B", "1", "data/sub"],
-        ["3", "B", "1", "data"],
+        ["5", "B", "2", "HEAD~1:data"],
+        ["2", "B", "1", "HEAD~1:data/sub"],
+        ["3", "B", "1", "HEAD:data"],
         ["3", "B", "1", "data"],
     ]
     assert len(project.run("du", "HEAD:").out.splitlines()) == 3
+
+
+def test_a_command_that_takes_the_revision_first_says_how_a_path_in_one_is_typed(project: Project):
+    project.write({"data/a b": "1"})
+    project.run("add", "data")
+    project.commit("one")
+
+    for verb in ("checkout", "diff"):
+        ended = project.run(verb, "HEAD:data/a b", code=2)
+        assert f"hint: datavc {verb} HEAD -- 'data/a b'\n" in ended.err
 
 
 def test_a_thing_of_a_revision_is_shown_with_its_origin(project: Project, history: list[str]):

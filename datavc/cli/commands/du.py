@@ -48,15 +48,19 @@ def du(
 
     session = current()
     repo = Repo.find(session.folder)
-    rows = []
+    rows, names = [], []
     for revision, places in _grouped([past_path(repo, path, "du") for path in paths or ()]):
         among = revision.datasets if revision is not None else None
-        rows += add_up(repo, places, depth=depth, among=among, offline=offline, progress=session.progress)
+        found = add_up(repo, places, depth=depth, among=among, offline=offline, progress=session.progress)
+        rows += found
+        prefix = f"{revision.text}:" if revision is not None else ""
+        names += [prefix + show_path(row.path) for row in found]
     if json:
         print_json(rows)
     else:
         print_table(
-            [[human_size(row.size), f"{row.files:,}", show_path(row.path)] for row in rows], right=(0, 1)
+            [[human_size(row.size), f"{row.files:,}", name] for row, name in zip(rows, names, strict=True)],
+            right=(0, 1),
         )
 
 
