@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import nullcontext
 
 from datavc.backends.base import Backend
 from datavc.errors import ConflictError, OutOfSpace, UsageError
@@ -90,15 +89,11 @@ def gc(
         rule, older_than = Expire(repo.relative(expire).removesuffix(POINTER_SUFFIX), older_than), None
     if restore and (repack or rule):
         raise UsageError("--restore brings back, and removes nothing", "datavc gc --restore")
-    with ExitStack() as stack:
-        backend, executor = stack.enter_context(
-            opened(repo, remote, now=grace == 0, dry_run=dry_run),
-        )
+    with opened(repo, remote, now=grace == 0, dry_run=dry_run) as (backend, executor):
         work = _Gc(repo, backend, executor, progress, is_remote=remote is not None)
         if restore:
             return work.restore(dry_run=dry_run)
-        scratch = stack.enter_context(repo.cache.scratch()) if repack else None
-        return work.run(grace, older_than, rule, scratch, most=most, dry_run=dry_run, confirm=confirm)
+        return work.run(grace, older_than, rule, repack=repack, most=most, dry_run=dry_run, confirm=confirm)
 
 
 class _Gc:
@@ -118,15 +113,15 @@ class _Gc:
         grace: float,
         older_than: float | None,
         rule: Expire | None = None,
-        scratch: Path | None = None,
         *,
+        repack: bool = False,
         most: bool,
         dry_run: bool,
         confirm: Confirm | None,
     ) -> GcResult:
-        """One run: what was doomed goes, what nothing needs is doomed; with a ``scratch`` folder packs are rewritten."""
+        """One run: what was doomed goes, what nothing needs is doomed; with ``repack`` packs are rewritten."""
         result = self._result
-        guard = begin_rewriting(self._backend) if scratch is not None else None
+        guard = begin_rewriting(self._backend) if repack else None
         marks = self._marks()
         marks.digests -= expired_before(self._repo, self._backend, dry_run=dry_run)
         if not dry_run:
@@ -140,7 +135,7 @@ class _Gc:
         kept = [stored for stored in census.roots if stored not in gone]
         garbage = find_garbage(census, kept, doomed.values(), needed)
         self._foresee(census, due, doomed.values(), garbage, grace)
-        plan = self._plan_repack(scratch, census, kept) if scratch is not None else None
+        plan = self._plan_repack(census, kept) if repack else None
         if not (most or dry_run):
             _refuse_most(self._backend, census, due, garbage, plan.freed_bytes if plan is not None else 0)
         has_work = due or gone or garbage or plan
@@ -155,8 +150,9 @@ class _Gc:
             write_expiry(self._backend, stored.root)
         id_ = new_id()
         self._remove(gone, id_, grace)
-        if plan is not None and scratch is not None and guard is not None:
-            carry_out(self._backend, scratch, self._executor, census, kept, plan, guard, self._progress)
+        if plan is not None and guard is not None:
+            with self._repo.cache.scratch() as scratch:
+                carry_out(self._backend, scratch, self._executor, census, kept, plan, guard, self._progress)
             census = take_census(self._backend, self._executor)
         self._let_go(id_, kept, census, doomed.values(), needed, grace, has_removed=bool(gone))
         tidy(self._backend, self._now - max(grace, SHORTEST_GRACE_SECONDS))
@@ -235,8 +231,11 @@ class _Gc:
         else:
             result.freed_bytes += garbage.size
 
-    def _plan_repack(self, scratch: Path, census: Census, kept: list[StoredRoot]) -> RepackPlan:
-        plan = plan_repack(self._backend, scratch, self._executor, census, kept, self._progress)
+    def _plan_repack(self, census: Census, kept: list[StoredRoot]) -> RepackPlan:
+        # What is far away is looked at in a copy. A cache needs none: the disk may be full.
+        near = self._repo.cache.scratch() if self._is_remote else nullcontext(None)
+        with near as scratch:
+            plan = plan_repack(self._backend, scratch, self._executor, census, kept, self._progress)
         self._result.repacked = plan.packs
         self._result.repacked_bytes, self._result.repack_frees_bytes = plan.needed_bytes, plan.freed_bytes
         return plan

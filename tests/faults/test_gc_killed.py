@@ -88,15 +88,24 @@ def test_it_frees_a_disk_without_a_free_byte(project: Project, tmp_path: Path):
         shutil.move(project.root, top / "project")
         full = Project(top / "project", project.environment)
         kept = versions(full)
+        for number in range(10):
+            full.write({"tiny/x": f"{number}"})
+            full.run("add", "tiny")
+            full.commit(f"tiny {number}")
         for piece in (bytes(1 << 20), b"x"):
             with open(top / "fill", "ab", buffering=0) as fill, contextlib.suppress(OSError):
                 while fill.write(piece):
                     pass
         age(full, 15)
         assert "gc --grace 0" in full.run("gc", "--yes", "--most", code=1).err
+        before = sorted(cache(full).rglob("xxh128-*"))
+        said = full.run("gc", "--repack", "--yes", "--most", "--grace", "0", code=1).err
+        assert "repacking needs 16." in said and "nothing was touched" in said
+        assert sorted(cache(full).rglob("xxh128-*")) == before
         assert "freed" in full.run("gc", "--yes", "--most", "--grace", "0").err
-        assert len(list((cache(full) / "roots").rglob("xxh128-*"))) == 2
+        assert len(list((cache(full) / "roots").rglob("xxh128-*"))) == 12
         (top / "fill").unlink()
+        full.run("gc", "--repack", "--yes", "--most", "--grace", "0")
         assert_kept(full, kept)
         let_go()
 

@@ -76,7 +76,7 @@ class RepackPlan:
 
 def plan_repack(
     backend: Backend,
-    scratch: Path,
+    near: Path | None,
     executor: Executor,
     census: Census,
     kept: list[StoredRoot],
@@ -84,12 +84,14 @@ def plan_repack(
 ) -> RepackPlan:
     """Look which packs are half dead, or tiny and many, once only the roots in ``kept`` are left.
 
+    What is read again and again is kept in the folder ``near``, if one is given.
+
     Raises:
         IntegrityError: something that a version needs cannot be read; nothing is rewritten in a damaged store.
     """
     progress.begin("looking at what is needed")
     roots = [stored.root for stored in kept]
-    local = backend if isinstance(backend, FolderBackend) else _Near(backend, scratch)
+    local = _Near(backend, near) if near is not None else backend
     users = _users(census, roots)
     plan = RepackPlan(Live(local, roots))
     groups: dict[_Users, dict[bytes, int]] = {}
