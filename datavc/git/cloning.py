@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from datavc.errors import ConflictError, DatavcError, UsageError
+from datavc.formats.paths import shell_word
 from datavc.git.program import Git, show_path
 from datavc.locking import Patience, take, waiting
 
@@ -33,7 +34,10 @@ def clone(url: str, folder: Path, *, here: Path) -> None:
         ConflictError: there is something at ``folder``. DatavcError: git failed; the message has its own line.
     """
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConflictError(f"{show_path(folder)} is there already, and not empty", "choose another folder")
+        hint = "choose another folder"
+        if (folder / ".git").exists():
+            hint += f"; or, where a clone was interrupted: datavc -C {shell_word(os.fsencode(folder))} pull"
+        raise ConflictError(f"{show_path(folder)} is there already, and not empty", hint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = folder.with_name(f".datavc-tmp-clone-{os.urandom(6).hex()}")
     try:

@@ -21,6 +21,7 @@ from datavc.store.check import Checked, check_index
 from datavc.store.checklog import EVERYTHING, Rule
 from datavc.store.expired import expired_digests
 from datavc.store.index import ObjectIndex
+from datavc.store.roots import list_roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,19 @@ class _Check:
     def indexes(self) -> None:
         """Every pack index: its name, its rows, and that the packs that it names are there."""
         backend = self._cache.backend
+        roots = [root for _, root in list_roots(backend) if root is not None]
+        partial = {name for root in roots if not root.complete for name in root.indexes}
+        partial -= {name for root in roots if root.complete for name in root.indexes}
         for file in sorted(backend.list(layout.INDEXES)):
             message = check_index(backend, file.name)
             if message:
                 self.result.add("pack index", file.name, message)
                 continue
-            index = ObjectIndex(backend, self._repo.algorithm, [file.name.removeprefix(layout.INDEXES)])
+            name = file.name.removeprefix(layout.INDEXES)
+            if name in partial:
+                # Of a part of a version, or of one that is being evicted: nothing is missed of it here.
+                continue
+            index = ObjectIndex(backend, self._repo.algorithm, [name])
             for pack in index.missing_packs():
                 self.result.add(
                     "pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says"

@@ -26,10 +26,10 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.store import layout
 from datavc.store.cache import clone_id
+from datavc.store.claim import Claim
 from datavc.store.expired import write_expiry
 from datavc.store.garbage import (
     Census,
-    Claim,
     Garbage,
     NeededBlobs,
     StoredRoot,

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from datavc.backends.base import Backend, StoredFile
 from datavc.errors import (
     ConflictError,
     IntegrityError,
-    Locked,
     MalformedError,
     StorageError,
     StoredFileNotFound,
@@ -25,11 +25,13 @@ from datavc.formats.packindex import PackIndexReader
 from datavc.formats.root import Root, decode_root
 from datavc.formats.tombstone import RemovedRoots, Tombstone, decode_removed, encode_removed, encode_tombstone
 from datavc.store import layout
-from datavc.store.tombstones import CLAIM, CLAIM_SECONDS, REMOVED, WAITING, Doomed
+from datavc.store.tombstones import CLAIM_SECONDS, REMOVED, WAITING, Doomed
 
 # Servers stamp files with whole seconds.
 _CLOCK_STEP_SECONDS = 2.0
+_LISTINGS = 100
 
+_Key = TypeVar("_Key")
 NeededBlobs = Callable[[Iterable[Root]], set[str] | None]
 """The stored names of the whole blobs that some roots need; None where that cannot be known."""
 
@@ -86,14 +88,25 @@ def take_census(backend: Backend, executor: Executor) -> Census:
     census.blobs = {file.name: file.size for file in backend.list(layout.BLOBS)}
     census.named = packs_named(backend, census.indexes, executor)
     census.roots = read_roots(backend, executor)
-    named = {name: stored.name for stored in census.roots for name in stored.root.indexes}
+    named = _named(census.roots)
     for name in named.keys() - census.indexes.keys():
-        census.indexes[name] = _unlisted(backend, named[name], layout.index_path(name), began)
-    census.named |= packs_named(backend, named.keys() - census.named.keys(), executor)
-    for name, by in named.items():
+        census.indexes |= _unlisted(backend, named[name], layout.index_path(name), name, began)
+    census.named |= packs_named(backend, census.indexes.keys() - census.named.keys(), executor)
+    for name in named.keys() & census.indexes.keys():
+        if name not in census.named:
+            raise ConflictError(
+                f"{layout.index_path(name)} was deleted from {backend.describe()} while this was looking at it",
+                "another datavc gc is at work there; when it is done, run the same command again",
+            )
         for pack in census.named[name].keys() - census.packs.keys():
-            census.packs[pack] = _unlisted(backend, by, layout.pack_path(pack), began)
+            census.packs |= _unlisted(backend, named[name], layout.pack_path(pack), pack, began)
     return census
+
+
+def _named(roots: Iterable[StoredRoot]) -> dict[str, StoredRoot]:
+    """The pack indexes that roots name; of those that do, one that is complete, where there is one."""
+    ordered = sorted(roots, key=lambda stored: stored.root.complete)
+    return {name: stored for stored in ordered for name in stored.root.indexes}
 
 
 def packs_named(backend: Backend, names: Iterable[str], executor: Executor) -> dict[str, dict[bytes, int]]:
@@ -122,26 +135,53 @@ def read_roots(backend: Backend, executor: Executor, expected: Iterable[str] = (
     Raises:
         IntegrityError: one cannot be read, so that nobody knows what it needs. StorageError: the listing fell short.
     """
-
-    def read(file: StoredFile) -> StoredRoot | None:
-        try:
-            data = backend.read(file.name)
-            return StoredRoot(file.name, decode_root(data), data.decode("ascii"), file.modified)
-        except StoredFileNotFound:
-            return None
-        except MalformedError as error:
-            raise IntegrityError(
-                f"{file.name} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
-                "datavc fsck",
-            ) from error
-
     files = list(backend.list(layout.ROOTS))
+    _require_listed(backend, files, expected)
+    found = executor.map(partial(_read_root, backend), files)
+    return [stored for stored in found if stored is not None]
+
+
+def _settled_roots(backend: Backend, executor: Executor, expected: Iterable[str]) -> list[StoredRoot]:
+    """As :func:`read_roots`, but for a writer that rescues what is doomed none of its roots is missed.
+
+    Such a writer writes a root beside the place of its own, then its own, and deletes the first. One listing may come too
+    early for its own root, and the reading, or the rest of the listing, too late for the other. So there is another
+    listing, until one brings nothing new. Raises as :func:`read_roots`.
+    """
+    found: dict[StoredFile, StoredRoot] = {}
+    for number in range(_LISTINGS):
+        files = list(backend.list(layout.ROOTS))
+        if not number:
+            _require_listed(backend, files, expected)
+        fresh = [file for file in files if file not in found]
+        if number and not fresh:
+            return list(found.values())
+        roots = zip(fresh, executor.map(partial(_read_root, backend), fresh), strict=True)
+        found |= {file: stored for file, stored in roots if stored is not None}
+    raise StorageError(
+        f"versions come to {backend.describe()} faster than they can be looked at",
+        "run the same command again",
+    )
+
+
+def _require_listed(backend: Backend, files: Iterable[StoredFile], expected: Iterable[str]) -> None:
     listed = {file.name for file in files}
     for name in expected:
         if name not in listed and _is_there(backend, name):
             raise _short(backend, name)
-    found = executor.map(read, files)
-    return [stored for stored in found if stored is not None]
+
+
+def _read_root(backend: Backend, file: StoredFile) -> StoredRoot | None:
+    try:
+        data = backend.read(file.name)
+        return StoredRoot(file.name, decode_root(data), data.decode("ascii"), file.modified)
+    except StoredFileNotFound:
+        return None
+    except MalformedError as error:
+        raise IntegrityError(
+            f"{file.name} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
+            "datavc fsck",
+        ) from error
 
 
 def find_garbage(
@@ -235,47 +275,6 @@ def removed_roots(backend: Backend) -> dict[str, tuple[float, list[Root]]]:
     return found
 
 
-class Claim:
-    """That this process alone deletes what a tombstone on a remote names; said again and again while it does."""
-
-    def __init__(self, backend: Backend, id_: str) -> None:
-        self._backend = backend
-        self._prefix = f"{layout.TRASH}{id_}{CLAIM}"
-        self.name = self._prefix + os.urandom(8).hex()
-        self._said = time.time()
-        backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
-        now = backend.now()
-        others = [
-            file
-            for file in backend.list(layout.TRASH)
-            if file.name.startswith(self._prefix) and file.name != self.name
-        ]
-        if any(now - file.modified < CLAIM_SECONDS for file in others):
-            backend.delete(self.name)
-            raise Locked(
-                f"another datavc gc is deleting from {backend.describe()}",
-                "wait until it is done; if it was killed, run the same command again in an hour",
-            )
-        for file in others:
-            backend.delete(file.name)
-
-    def hold(self) -> None:
-        """To be called before each deletion. Raises StorageError where it cannot be known any more that one is alone."""
-        elapsed = abs(time.time() - self._said)
-        if elapsed > CLAIM_SECONDS / 2:
-            raise StorageError(
-                f"deleting from {self._backend.describe()} was interrupted for {int(elapsed // 60)} minutes",
-                "run the same command again",
-            )
-        if elapsed > CLAIM_SECONDS / 6:
-            self._backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
-            self._said = time.time()
-
-    def release(self) -> None:
-        """Let others. Raises StorageError."""
-        self._backend.delete(self.name)
-
-
 def sweep(
     backend: Backend,
     doomed: Doomed,
@@ -297,13 +296,13 @@ def sweep(
     # From here on, a writer that relies on any of it gives up; until here, its root is seen below.
     backend.delete(path + WAITING)
     indexes = [file.name.removeprefix(layout.INDEXES) for file in backend.list(layout.INDEXES)]
-    roots = read_roots(backend, executor, expected)
-    named = {name: stored.name for stored in roots for name in stored.root.indexes}
+    roots = _settled_roots(backend, executor, expected)
+    named = _named(roots)
     going = [name for name in stone.indexes if name not in named]
     staying = packs_named(backend, (named.keys() | set(indexes)) - set(going), executor)
     needed_packs = {pack for packs in staying.values() for pack in packs}
-    for name in named.keys() - staying.keys():
-        raise _damaged(backend, named[name], layout.index_path(name))
+    for name in filter(lambda name: named[name].root.complete, named.keys() - staying.keys()):
+        raise _damaged(backend, named[name].name, layout.index_path(name))
     packs = [pack for pack in map(layout.sealed_raw, stone.packs) if pack not in needed_packs]
     names = [*map(layout.index_path, going), *map(layout.pack_path, packs)]
     names += _blobs_going(stone, [stored.root for stored in roots], needed)
@@ -338,15 +337,20 @@ def forget_tombstone(backend: Backend, id_: str) -> None:
         backend.delete(f"{layout.TRASH}{id_}{suffix}")
 
 
-def _unlisted(backend: Backend, by: str, name: str, began: float) -> int:
-    """The length of what is named and was not listed: it may be newer than the listing. Raises where it is not."""
+def _unlisted(backend: Backend, by: StoredRoot, name: str, key: _Key, began: float) -> dict[_Key, int]:
+    """The length of what is named and was not listed: it may be newer than the listing. Raises where it is not.
+
+    What an incomplete root names need not be there: an eviction was killed, or a writer takes its root back.
+    """
     try:
         file = backend.head(name)
     except StoredFileNotFound:
-        raise _damaged(backend, by, name) from None
+        if by.root.complete:
+            raise _damaged(backend, by.name, name) from None
+        return {}
     if file.modified < began - _CLOCK_STEP_SECONDS:
         raise _short(backend, name)
-    return file.size
+    return {key: file.size}
 
 
 def _is_there(backend: Backend, name: str) -> bool:

@@ -23,7 +23,7 @@ from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
 from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader
-from datavc.store.roots import begin_writing, publish_root, read_root, write_root
+from datavc.store.roots import begin_writing, publish_root, read_root
 from datavc.store.tombstones import Guard
 
 # An index up to this size is read whole at once.
@@ -148,7 +148,7 @@ class RemoteStore:
             # Its old date says that it must be renewed, until it was seen that no gc is just removing it.
             guard.publish(replace(root, nonce=os.urandom(8).hex()))
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            write_root(self.backend, replace(root, when=when, nonce=os.urandom(8).hex()))
+            guard.publish(replace(root, when=when, nonce=os.urandom(8).hex()))
         return root
 
     def begin_writing(self) -> Guard:

@@ -23,7 +23,7 @@ from datavc.operations import gc as operation
 from datavc.operations.steps.cleaning import collecting
 from datavc.operations.steps.cleaning.marking import Marks
 from datavc.progress import SILENT
-from datavc.store import garbage, layout, remote, roots, tombstones
+from datavc.store import claim, garbage, layout, remote, roots, tombstones
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import new_root, read_root
 from datavc.store.tombstones import GRACE_SECONDS
@@ -61,7 +61,7 @@ class World:
 
     def __init__(self, seed: int, versions: list[Version], patch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
-        for module in (tombstones, garbage, remote, roots, collecting, operation):
+        for module in (tombstones, claim, garbage, remote, roots, collecting, operation):
             patch.setattr(module, "time", self.clock.module())
         patch.setattr(operation, "mark", lambda repo, shared: Marks())
         self.plain = ClockedBackend(self.clock)

@@ -392,7 +392,7 @@ def test_a_file_that_goes_while_its_folder_is_listed_hides_no_other(tmp_path: Pa
 
 def test_two_at_once_on_a_remote_do_not_delete_together(two: Project, tmp_path: Path):
     from datavc.errors import Locked
-    from datavc.store.garbage import Claim
+    from datavc.store.claim import Claim
 
     backend = FolderBackend(tmp_path)
     first = Claim(backend, "a")

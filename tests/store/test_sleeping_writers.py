@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from projects import Project
-from schedules import Clock, ClockedBackend
+from schedules import Clock, ClockedBackend, Inline
 from stored import REPO_ID, contents, write_index, write_packs
+from sweeps import Kept, killed_at_each
 
+from datavc.backends.base import StoredFile
 from datavc.errors import ConflictError, Locked
 from datavc.formats.digest import Digest
-from datavc.formats.tombstone import RemovedRoots, encode_removed
+from datavc.formats.root import encode_root
+from datavc.formats.tombstone import RemovedRoots, Tombstone, encode_removed
 from datavc.locking import Patience, waiting
 from datavc.repo import Repo
 from datavc.store import layout, remote, roots, tombstones
 from datavc.store.cachelock import relied_on, to_oneself
+from datavc.store.garbage import sweep
 from datavc.store.index import ObjectIndex
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import begin_writing, new_root, publish_root, read_root
-from datavc.store.tombstones import REMOVED
+from datavc.store.tombstones import REMOVED, Doomed
 
 DIGEST = Digest.of("xxh128", b"a version")
 
@@ -124,3 +130,53 @@ def test_a_root_whose_removal_is_under_way_does_not_pass_for_new_until_that_is_o
         backend.delete(f"trash/some-id{REMOVED}")
         fresh.renew(DIGEST)
         assert fresh.root(DIGEST).when > written.when
+
+
+class Shifting(ClockedBackend):
+    """A store whose writer goes on just when gc has listed the roots: its own root comes, the one beside it goes."""
+
+    writer: Callable[[], None] | None = None
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        files = list(super().list(prefix))
+        if prefix == layout.ROOTS and self.writer is not None:
+            writer, self.writer = self.writer, None
+            writer()
+        return iter(files)
+
+
+def test_a_root_that_gets_its_name_between_listing_and_reading_is_seen_by_gc(tmp_path: Path):
+    backend = Shifting(Clock())
+    packs = write_packs(backend, tmp_path, contents(3))
+    index = write_index(backend, packs)
+    make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)
+    root, name = make((index,)), layout.root_path(REPO_ID, DIGEST)
+    backend.replace(name + layout.RESCUE, encode_root(replace(root, complete=False)))
+
+    def go_on() -> None:
+        backend.replace(name, encode_root(root))
+        backend.delete(name + layout.RESCUE)
+
+    backend.writer = go_on
+    stone = Tombstone(REPO_ID, "who", root.when, (index,), (layout.sealed_name(packs[0].name),), ())
+    doomed = Doomed("some-id", stone, 0.0, waits=True)
+    assert sweep(backend, doomed, Inline(), lambda roots: None, (), lambda: None, lambda size: None) == 0
+    assert backend.head(layout.index_path(index)).size
+    assert backend.head(layout.pack_path(packs[0].name)).size
+
+
+def test_what_an_eviction_that_was_killed_has_left_hinders_neither_gc_nor_fsck(
+    project: Project, tmp_path: Path
+):
+    project.run("remote", "add", "--default", "far", str(tmp_path / "far"), "--no-probe")
+    project.write({"data/a": "alpha"})
+    project.run("add", "data")
+    project.commit("one")
+    project.run("push")
+    kept = Kept.of(tmp_path / "start", project.root)
+    for point in killed_at_each(project, ["evict"], kept.fresh, 3):
+        project.run("fsck")
+        project.run("gc", "--yes", "--most")
+        project.run("pull")
+        assert '"here"' in project.run("fetch", "--json").out, point
+        project.run("fsck")

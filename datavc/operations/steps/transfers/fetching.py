@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datavc.errors import (
     DatavcError,
     DigestMismatch,
+    MalformedError,
     NotFoundError,
     ObjectNotFound,
     PurgedError,
     StorageError,
+    StoredFileNotFound,
 )
 from datavc.formats.amounts import count
 from datavc.formats.digest import Digest
@@ -34,6 +36,7 @@ from datavc.operations.steps.trees.trees import TreeSource
 from datavc.progress import Progress
 from datavc.store import layout
 from datavc.store.cache import Cache
+from datavc.store.index import ObjectIndex
 from datavc.store.purged import read_purged, write_purged
 from datavc.store.roots import new_root, read_root
 
@@ -277,6 +280,15 @@ class Fetching:
 
 def _inherited(cache: Cache, own: Root | None, base: Root | None) -> tuple[str, ...]:
     """The pack indexes that a new root takes over: those of an earlier, partial fetch, and of the version before."""
-    wanted = dict.fromkeys([*(own.indexes if own else ()), *(base.indexes if base else ())])
+    mine = tuple(name for name in own.indexes if _is_whole(cache, name)) if own else ()
+    wanted = dict.fromkeys([*mine, *(base.indexes if base else ())])
     here = set(cache.index_names()) if wanted else set()
     return tuple(name for name in wanted if name in here)
+
+
+def _is_whole(cache: Cache, name: str) -> bool:
+    """Whether the pack index is here, and what it names: an eviction may have been killed, and no root may rely on it."""
+    try:
+        return not ObjectIndex(cache.backend, cache.algorithm, (name,)).missing_packs()
+    except (StoredFileNotFound, MalformedError):
+        return False
