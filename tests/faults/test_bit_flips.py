@@ -1,6 +1,6 @@
 """Every single bit of a small repo, flipped one by one: fsck finds it, or nothing depends on it.
 
-The quick part takes every 211th bit of each file, ``-m slow`` all of them. A remote is read with ``--full``.
+The quick part takes every 211th bit of each file, ``-m slow`` all of them, in parts. A remote is read with ``--full``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from datavc.operations.fsck import fsck
 from datavc.operations.fsck_remote import fsck_remote
 from datavc.repo import Repo
 
-_STRIDE = 211
+_PARTS = 24
+_FEW = (211, 0)
 strides = pytest.mark.parametrize(
-    "stride", [_STRIDE, pytest.param(1, marks=pytest.mark.slow)], ids=["some bits", "all bits"]
+    "bits",
+    [_FEW, *(pytest.param((_PARTS, part), marks=pytest.mark.slow) for part in range(_PARTS))],
+    ids=["some bits", *(f"part {part}" for part in range(_PARTS))],
 )
+Bits = tuple[int, int]
 
 
 @pytest.fixture
@@ -44,11 +48,11 @@ def small(git_project: Project) -> Project:
     return project
 
 
-def _flips(file: Path, stride: int) -> Iterator[str]:
+def _flips(file: Path, bits: Bits) -> Iterator[str]:
     """While each is worked on, one bit of the file is another."""
-    data = file.read_bytes()
+    (stride, first), data = bits, file.read_bytes()
     with open(file, "r+b", buffering=0) as raw:
-        for bit in range(0, len(data) * 8, stride):
+        for bit in range(first, len(data) * 8, stride):
             place, mask = bit // 8, 1 << bit % 8
             os.pwrite(raw.fileno(), bytes([data[place] ^ mask]), place)
             yield f"{file} byte {place} bit {bit % 8}: {data[max(0, place - 20) : place + 20]!r}"
@@ -74,12 +78,12 @@ def _remote_problems(repo: Repo) -> list:
 
 
 @strides
-def test_every_bit_of_a_cache_that_flips_is_found(small: Project, record_property, stride: int):
+def test_every_bit_of_a_cache_that_flips_is_found(small: Project, record_property, bits: Bits):
     cache = small.root / ".git/datavc/cache"
     assert not _says(_cache_problems, small.root)
     flipped = 0
     for file in _stored(cache, ("packs", "blobs", "indexes", "roots", "datavc-store.json")):
-        for where in _flips(file, stride):
+        for where in _flips(file, bits):
             assert _says(_cache_problems, small.root) or _is_harmless(file), where
             flipped += 1
     assert not _says(_cache_problems, small.root)
@@ -88,12 +92,12 @@ def test_every_bit_of_a_cache_that_flips_is_found(small: Project, record_propert
 
 
 @strides
-def test_every_bit_of_a_remote_that_flips_is_found(small: Project, record_property, stride: int):
+def test_every_bit_of_a_remote_that_flips_is_found(small: Project, record_property, bits: Bits):
     remote = small.root.parent / "remote"
     assert not _says(_remote_problems, small.root)
     flipped = 0
     for file in _stored(remote, ("packs", "indexes", "roots", "datavc-store.json")):
-        for where in _flips(file, stride):
+        for where in _flips(file, bits):
             assert _says(_remote_problems, small.root) or _is_harmless(file), where
             flipped += 1
     assert not _says(_remote_problems, small.root)
@@ -114,9 +118,9 @@ def _stored(store: Path, parts: tuple[str, ...]) -> list[Path]:
 
 
 @strides
-def test_every_bit_of_a_pointer_that_flips_is_found(small: Project, record_property, stride: int):
+def test_every_bit_of_a_pointer_that_flips_is_found(small: Project, record_property, bits: Bits):
     flipped = 0
-    for where in _flips(small.root / "data.datavc", stride):
+    for where in _flips(small.root / "data.datavc", bits):
         assert _says(_cache_problems, small.root), where
         flipped += 1
     record_property("bits", flipped)
@@ -125,11 +129,11 @@ def test_every_bit_of_a_pointer_that_flips_is_found(small: Project, record_prope
 
 @strides
 def test_every_bit_of_the_committed_configuration_that_flips_is_refused_or_seen_by_git(
-    small: Project, record_property, stride: int
+    small: Project, record_property, bits: Bits
 ):
     file = small.root / "datavc.toml"
     meant, flipped, refused = tomllib.loads(file.read_text()), 0, 0
-    for where in _flips(file, stride):
+    for where in _flips(file, bits):
         flipped += 1
         if _says(_cache_problems, small.root):
             refused += 1
