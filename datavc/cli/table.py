@@ -197,7 +197,7 @@ COMMANDS = {
         Command(
             "compare",
             TRACE,
-            "Lay two runs or two revisions side by side, and show what differs",
+            "Lay two runs or revisions side by side, show what differs",
             "--offline --json --exit-code",
         ),
         Command(

@@ -1,11 +1,10 @@
-"""The graph of runs and data, and its spellings for people and programs: a tree of text, Mermaid, DOT, HTML.
+"""The graph of runs and data, and its spellings for people and programs: a tree of text, Mermaid, DOT.
 
 Everything in it may come from strangers: each spelling escapes what it has to, and none of them can run anything.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -104,108 +103,3 @@ def dot(graph: Graph) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --dim: #667085; --paper: #fff; --line: #98a2b3; --data: #e8f1fd;
-  --data-edge: #4a86d8; --run: #eaf6ec; --run-edge: #45a05a; --bad: #fdecea; --bad-edge: #d3483c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #98a2b3; --paper: #14181f; --line: #5b6575;
-  --data: #17283f; --data-edge: #5b97ea; --run: #16301d; --run-edge: #58b56d; --bad: #3a1b18; --bad-edge: #e0675c; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem; }
-h1 { font-size: 1.25rem; font-weight: 600; overflow-wrap: anywhere; }
-p, td, th { color: var(--dim); } td:first-child { color: var(--ink); }
-.map { overflow-x: auto; } svg { display: block; }
-svg text { fill: var(--ink); font-size: 13px; } svg text.detail { fill: var(--dim); font-size: 11px; }
-svg .data { fill: var(--data); stroke: var(--data-edge); } svg .run { fill: var(--run); stroke: var(--run-edge); }
-svg .bad { fill: var(--bad); stroke: var(--bad-edge); } svg .top { stroke-width: 3; }
-svg path { fill: none; stroke: var(--line); stroke-width: 1.5; }
-table { border-collapse: collapse; margin-top: 2rem; } td, th { text-align: left; padding: .3rem 1rem .3rem 0;
-  vertical-align: top; overflow-wrap: anywhere; } tr + tr td { border-top: 1px solid var(--data); }
-code { font: 12px ui-monospace, monospace; }
-"""
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 230, 46, 26, 44, 8
-
-
-def page(graph: Graph, title: str) -> str:
-    """One HTML file that needs nothing else: no script, no font, no network."""
-    rows = "\n".join(
-        f"<tr><td>{_text(node.label)}</td><td>{'run' if node.kind == RUN else 'data'}</td>"
-        f"<td>{_text(node.detail)}</td><td><code>{_text(node.id)}</code></td></tr>"
-        for node in graph.nodes.values()
-    )
-    runs = sum(node.kind == RUN for node in graph.nodes.values())
-    more = " There is more beyond the depth that was asked for." if graph.cut else ""
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<style>{_STYLE}</style></head>\n<body><h1>{_text(title)}</h1>\n"
-        f"<p>{runs} runs (round) and {len(graph.nodes) - runs} pieces of data (square); data flows downward.{more}</p>\n"
-        f'<div class="map">{_svg(graph)}</div>\n'
-        f"<table><tr><th>what</th><th></th><th></th><th>digest</th></tr>\n{rows}\n</table></body></html>\n"
-    )
-
-
-def _svg(graph: Graph) -> str:
-    places = _places(graph)
-    width = max((x for x, _ in places.values()), default=0) + _WIDTH + _MARGIN
-    height = max((y for _, y in places.values()), default=0) + _HEIGHT + _MARGIN
-    parts = [f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">']
-    for source, target in graph.edges:
-        (x1, y1), (x2, y2) = places[source], places[target]
-        x1, x2, y1 = x1 + _WIDTH // 2, x2 + _WIDTH // 2, y1 + _HEIGHT
-        middle = (y1 + y2) // 2
-        parts.append(f'<path d="M{x1} {y1} C{x1} {middle} {x2} {middle} {x2} {y2}"/>')
-    for name, node in graph.nodes.items():
-        x, y = places[name]
-        kind = "bad" if node.status not in ("", "ok") else node.kind
-        look = f"{kind} top" if name == graph.top else kind
-        radius = _HEIGHT // 2 if node.kind == RUN else 4
-        parts.append(
-            f'<g><title>{_text(node.id)}</title><rect class="{look}" x="{x}" y="{y}" width="{_WIDTH}" '
-            f'height="{_HEIGHT}" rx="{radius}"/>'
-            f'<text x="{x + 14}" y="{y + 20}">{_text(_short(node.label, 30))}</text>'
-            f'<text class="detail" x="{x + 14}" y="{y + 36}">{_text(_short(node.detail, 36))}</text></g>'
-        )
-    return "".join([*parts, "</svg>"])
-
-
-def _places(graph: Graph) -> dict[str, tuple[int, int]]:
-    """Each node below everything that it comes from; in its row, below the middle of that."""
-    above: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for source, target in graph.edges:
-        above[target].append(source)
-    level: dict[str, int] = {}
-    for start in graph.nodes:
-        path = [start]
-        while path:
-            name = path[-1]
-            waiting = [other for other in above[name] if other not in level and other not in path]
-            if waiting:
-                path.append(waiting[0])
-                continue
-            level.setdefault(name, max((level.get(other, -1) for other in above[name]), default=-1) + 1)
-            path.pop()
-    places: dict[str, tuple[int, int]] = {}
-    for row in range(max(level.values(), default=-1) + 1):
-        names = [name for name in graph.nodes if level[name] == row]
-
-        def middle(name: str) -> float:
-            over = [places[other][0] for other in above[name] if other in places]
-            return sum(over) / len(over) if over else 0.0
-
-        next_x = _MARGIN
-        for name in sorted(names, key=middle):
-            x = max(next_x, round(middle(name)))
-            places[name] = (x, _MARGIN + row * (_HEIGHT + _GAP_Y))
-            next_x = x + _WIDTH + _GAP_X
-    return places
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _text(text: str) -> str:
-    shown = "".join(c if c.isprintable() else "�" for c in text)
-    return html.escape(shown, quote=True)

@@ -27,7 +27,7 @@ def compare(
     json: Json = False,
     exit_code: ExitCode = False,
 ) -> int:
-    """Lay two runs or two revisions side by side, and show what differs
+    """Lay two runs or revisions side by side, show what differs
 
     Command, data file by file, code, environment, parameters, metrics. Times and hosts are no differences. A dataset stands
     for the run that made it; of revisions, the runs that made the same dataset are compared.

@@ -64,7 +64,9 @@ def lineage(
     elif mermaid or dot:
         print(spell.mermaid(graph) if mermaid else spell.dot(graph))
     elif html:
-        print(spell.page(graph, f"Lineage of {subject}"), end="")
+        from datavc.lineage.graphpage import page
+
+        print(page(graph, f"Lineage of {subject}"), end="")
     else:
         _print_tree(graph, up=not down)
 
