@@ -220,7 +220,7 @@ class _Purge:
                 ]
                 who = {root.who for root in roots if root is not None and root.who != who_am_i()}
                 result.clones += sorted(f"{one}, who pushed to {store.remote.name}" for one in who)
-        here = {(dataset.path, dataset.digest) for dataset in repo.datasets()}
+        here = {(state.path, state.base) for state in repo.states()}
         current = [version for version in result.versions if (version.path, version.digest) in here]
         result.workspace = sorted(
             path for version in current for path in version.files if os.path.lexists(repo.absolute(path))

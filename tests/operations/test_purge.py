@@ -356,3 +356,106 @@ def test_a_path_that_never_was_is_refused(project: Project, origin: Path):
 
 def test_without_arguments_and_notes_there_is_nothing_to_do(project: Project):
     assert "nothing was ever purged" in project.run("purge", "--yes").err
+
+
+# Beside other commands
+
+
+def test_a_merge_needs_no_purged_bytes_and_brings_none_back(project: Project, origin: Path):
+    project.git("checkout", "-q", "-b", "side")
+    project.write({"data/side.txt": "side"})
+    project.run("add", "data")
+    project.commit("side")
+    project.git("checkout", "-q", "main")
+    project.run("checkout")
+    without_gone(project)
+    project.write({"data/main.txt": "main"})
+    project.run("add", "data")
+    project.commit("main")
+    purge(project, *GONE)
+    project.git("merge", "-q", "side", code=1)
+    project.run("resolve", "data")
+    project.run("checkout")
+
+    assert {b"side.txt", b"main.txt"} <= set(project.tree("data"))
+    assert not any((project.root / name).exists() for name in GONE)
+    assert not any(holds(bytes_in(cache_of(project)), content) for content in GONE.values())
+
+
+def test_get_refuses_a_version_that_is_not_whole_any_more(project: Project, origin: Path):
+    digest = next(
+        line for line in project.read("data.datavc").decode().splitlines() if "digest" in line
+    ).split('"')[1]
+    purge(project, "data/17.txt")
+    refused = project.run("get", str(origin), digest, "-o", "got", code=1)
+    assert REASON in refused.err and not (project.root / "got").exists()
+
+
+def test_evict_drops_what_the_remote_holds_apart_from_what_was_purged(project: Project, origin: Path):
+    purge(project, *GONE)
+    without_gone(project)
+    said = project.run("evict", "data").out
+    assert said.count("dropped from the cache") == 2
+    project.run("fetch", "--rev", "HEAD")
+    project.run("checkout", "--allow-purged")
+    assert project.read("data/keep.txt") == KEPT["data/keep.txt"]
+
+
+def test_a_cache_that_clones_share_is_purged_for_all_of_them(project: Project):
+    project.write({**KEPT, **GONE})
+    project.run("add", "data")
+    project.commit()
+    clone = project.clone("clone")
+    clone.run("config", "--local", "cache.dir", str(cache_of(project)))
+    clone.run("checkout")
+    told = purge(project, *GONE).out
+
+    assert f"{clone.root} on" in told
+    assert not any(holds(bytes_in(cache_of(project)), content) for content in GONE.values())
+    assert REASON in clone.run("checkout", "HEAD", "--to", "elsewhere", code=1).err
+    # What its workspace shows is its own.
+    assert clone.read("data/17.txt") == SMALL_TEXT
+    assert REASON in clone.run("add", "--rehash", "data", code=1).err
+
+
+def test_a_run_does_not_record_what_was_purged(project: Project, origin: Path):
+    purge(project, "data/17.txt")
+    project.write({"copy": SMALL_TEXT})
+    refused = project.run("run", "-o", "out.txt", "--", "cp", "copy", "out.txt", code=None)
+    assert refused.code and REASON in refused.err
+    assert not holds(bytes_in(cache_of(project)), SMALL_TEXT)
+
+
+def test_what_is_put_aside_and_what_was_read_from_afar_goes_too(project: Project, origin: Path):
+    for pack in (cache_of(project) / "packs").rglob("xxh128-*"):
+        aside = cache_of(project) / "quarantine" / f"packs-{pack.name}-0000"
+        aside.parent.mkdir(exist_ok=True)
+        shutil.copy(pack, aside)
+    reading = project.root / ".git/datavc/reading"
+    reading.mkdir()
+    (reading / "piece").write_bytes(SMALL_TEXT)
+    purge(project, *GONE)
+
+    found = b"".join(
+        path.read_bytes() for path in (project.root / ".git/datavc").rglob("*") if path.is_file()
+    )
+    assert not holds(found, SMALL_NOISE) and not holds(found, SMALL_TEXT)
+    assert not any(holds(bytes_in(cache_of(project)), content) for content in GONE.values())
+
+
+def test_two_clones_that_purge_one_after_the_other_tell_the_first_reason(project: Project, origin: Path):
+    clone = project.clone("clone")
+    clone.run("pull")
+    purge(project, "data/17.txt")
+    clone.run("purge", "data/17.txt", "--reason", "another", "--yes")
+    assert REASON in clone.run("add", "data", code=1).err
+
+
+def test_the_record_of_a_run_keeps_no_purged_file_beside_it(project: Project, origin: Path):
+    purge(project, "data/17.txt")
+    project.write({"code.py": SMALL_TEXT})
+    project.run("run", "-o", "out.txt", "--", "touch", "out.txt")
+    assert not holds(bytes_in(cache_of(project)), SMALL_TEXT)
+    assert "purged" in project.run("fsck").err
+    project.run("push", "--yes")
+    assert not holds(bytes_in(origin), SMALL_TEXT)

@@ -34,6 +34,7 @@ class RecordWriter:
 
     def __init__(self, cache: Cache, data: PackStream, meta: PackStream, reachable: Reachable) -> None:
         self._algorithm = cache.algorithm
+        self._purged = cache.purged()
         self._data = data
         self._meta = meta
         self._reachable = reachable
@@ -85,7 +86,8 @@ class RecordWriter:
 
     def _store_blob(self, content: bytes, suffix: bytes) -> bytes:
         digest = self._hash(content)
-        if self._reachable.has_whole(digest) or self._data.holds(digest):
+        # What was purged is named, and does not come back.
+        if digest in self._purged or self._reachable.has_whole(digest) or self._data.holds(digest):
             return digest
         if len(content) <= MAX_ENTRY_BYTES:
             self._data.add(digest, content, WHOLE, self._compressor.pack(suffix, content))
