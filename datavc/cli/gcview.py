@@ -62,7 +62,9 @@ def print_result(result: GcResult, *, dry_run: bool) -> None:
         talk(f"{human_size(result.waiting_bytes)} wait to be deleted, from {result.next} on")
     if result.done:
         talk(f"{human_size(result.freed_bytes)} freed in {result.place}")
-        if result.doomed_bytes:
+        if result.expired and not result.repacked:
+            next_command("datavc gc --repack, for what is left of it in packs that other versions need")
+        elif result.doomed_bytes:
             next_command("datavc gc --restore brings it back until then")
     elif not (
         result.repacked or result.removed or result.expired or result.freed_bytes or result.doomed_bytes

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from projects import Project
-from remotes import add_folder, overwrite, pushed, roots
+from remotes import add_folder, overwrite, packs, pushed, roots
 from sweeps import COMPLETED, run_killed
 
 from datavc.formats.expiry import Expiry, decode_expiry, encode_expiry
@@ -71,6 +71,10 @@ def test_what_expired_comes_back_while_its_bytes_are_there(history: Project):
     assert not [path for path in (cache(history) / "expired").rglob("*") if path.is_file()]
     history.run("checkout", "HEAD~3")
     assert history.read("data").startswith(b"one")
+
+
+def test_what_frees_the_bytes_is_said(history: Project):
+    assert "next: datavc gc --repack" in history.run(*EXPIRE, "--yes").err
 
 
 def test_what_is_stored_again_has_not_expired(history: Project):
@@ -156,6 +160,27 @@ def test_what_a_run_has_read_stays(project: Project, read: str, tmp_path: Path):
         stored_long_ago(place)
         assert expired(project, *words) == [digest_at(project, "HEAD~1")]
         assert kept in {str(decode_root(path.read_bytes()).digest) for path in roots(place)}
+
+
+def test_on_a_remote_who_fetches_is_told(history: Project, tmp_path: Path):
+    store = add_folder(history, tmp_path / "store")
+    for number in (4, 3, 2, 1):
+        pushed(history, "--rev", f"HEAD~{number}")
+    stored_long_ago(store)
+    clone = history.clone("clone")
+    said = history.run(*EXPIRE, "-r", "origin", "--dry-run").out
+    assert "would be expired: history alone leads to 3 versions" in said and "  data  2020-01-01" in said
+    assert "nobody agreed" in history.run(*EXPIRE, "-r", "origin", code=2).err
+    assert len(roots(store)) == 4
+    assert len(expired(clone, "-r", "origin", "--grace", "0")) == 3
+    clone.run("gc", "-r", "origin", "--repack", "--grace", "0", "--most", "--yes")
+    assert len(packs(store)) == 1
+    assert "expired on 20" in clone.run("checkout", "HEAD~4", code=1).err
+    assert "expired on 20" in clone.run("fetch", "--rev", "HEAD~4", code=1).err
+    clone.run("pull")
+    assert clone.read("data").startswith(b"four")
+    history.run("checkout", "HEAD~4")
+    assert history.read("data").startswith(b"one")
 
 
 def test_a_shared_cache_keeps_the_tips_of_every_clone_and_expires_nothing_where_one_is_away(
