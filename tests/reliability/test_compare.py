@@ -1,0 +1,71 @@
+"""The comparison of reliability runs, with datavc alone; the other tools' results are nobody's business here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = str(Path(__file__).with_name("compare.py"))
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mkfs.ext4") is None,
+    reason="mounting needs Linux and root",
+)
+
+
+@pytest.mark.parametrize(
+    "cases",
+    ["checkout", pytest.param("power,damage,pull", marks=pytest.mark.slow)],
+    ids=["a part", "the rest"],
+)
+def test_datavc_loses_nothing_in_the_comparison(tmp_path: Path, cases: str):
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--folder",
+        str(tmp_path / "made"),
+        "--tools",
+        "datavc",
+        "--times",
+        "1",
+    ]
+
+    done = subprocess.run([*command, "--cases", cases], capture_output=True, text=True)
+
+    if "mount:" in done.stderr:
+        pytest.skip("images cannot be mounted here")
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ") and "| datavc |" not in line]
+    assert len(rows) >= 3, done.stdout
+    for row in rows:
+        figure = row.split("|")[2].strip()
+        assert figure.startswith("0 ") or figure == "keeps packs", row
+    assert "not measured" not in done.stdout
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_tool_that_is_not_there_is_skipped_with_a_note(tmp_path: Path):
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--folder",
+        str(tmp_path / "made"),
+        "--tools",
+        "dvc,oxen",
+        "--cases",
+        "checkout",
+    ]
+
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": os.path.dirname(sys.executable) + ":/nowhere:/usr/sbin:/sbin"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "dvc is not on PATH" in done.stdout or shutil.which("dvc", path=os.path.dirname(sys.executable))
