@@ -136,7 +136,8 @@ class _Purge:
             gone = {note.digest.raw for note in notes}
             for store in stores:
                 self._survey(store, gone)
-            if self._dry_run or not (confirm is None or confirm(result)):
+            is_done = not words and not any(store.result.size for store in stores)
+            if self._dry_run or not (is_done or confirm is None or confirm(result)):
                 return result
             with all_worktrees(self._repo, "purge"):
                 # Before any store loses anything, all know what must not come back.

@@ -459,3 +459,8 @@ def test_the_record_of_a_run_keeps_no_purged_file_beside_it(project: Project, or
     assert "purged" in project.run("fsck").err
     project.run("push", "--yes")
     assert not holds(bytes_in(origin), SMALL_TEXT)
+
+
+def test_where_all_is_purged_already_nobody_is_asked(project: Project, origin: Path):
+    purge(project, "data/17.txt")
+    assert "1 file purged in 2 places" in project.run("purge").err
