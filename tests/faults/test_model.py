@@ -21,6 +21,7 @@ from sweeps import run_killed
 
 Files = dict[str, bytes]
 _CLONES = ("one", "two", "three")
+_TURNS = 16
 
 clones = st.sampled_from(_CLONES)
 names = st.sampled_from(["a", "b", "sub/a", "sub/deep/c", "new\nline"])
@@ -243,10 +244,12 @@ class Model(RuleBasedStateMachine):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
-    ("stories", "steps"),
-    [(2, 12), *(pytest.param(stories, 50, marks=pytest.mark.slow) for stories in (20, 21, 22, 23))],
+    "turn",
+    [None, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(_TURNS))],
+    ids=["short", *(f"long {turn}" for turn in range(_TURNS))],
 )
-def test_whatever_three_clones_do_a_commit_is_its_files(stories: int, steps: int):
+def test_whatever_three_clones_do_a_commit_is_its_files(turn: int | None):
+    stories, steps = (2, 12) if turn is None else (4, 50)
     run_state_machine_as_test(
         Model,
         settings=settings(
