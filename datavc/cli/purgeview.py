@@ -11,6 +11,7 @@ from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
     from datavc.operations.purge import PurgedStore, PurgeResult
+    from datavc.repo import Repo
 
 _SHOWN = 30
 
@@ -63,7 +64,7 @@ def _amounts(store: PurgedStore) -> str:
     return what
 
 
-def print_result(result: PurgeResult, *, dry_run: bool) -> None:
+def print_result(repo: Repo, result: PurgeResult, *, dry_run: bool) -> None:
     """Say what was done, or would be, and what is left to do."""
     if dry_run:
         print_plan(result, "would be ")
@@ -72,7 +73,8 @@ def print_result(result: PurgeResult, *, dry_run: bool) -> None:
     talk(f"{count(len(result.files), 'file')} purged in {places}")
     if result.workspace:
         talk("the workspace still has the files: delete them, and add the dataset without them")
-        next_command(f"datavc add {show_path(result.versions[0].path)}")
+        datasets = sorted({one.path for one in result.versions if set(one.files) & set(result.workspace)})
+        next_command(f"datavc add {repo.typed(*datasets)}")
     if result.unreached:
         next_command("datavc purge, when the others can be reached")
     elif result.clones:

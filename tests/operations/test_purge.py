@@ -130,6 +130,11 @@ def test_of_a_path_goes_all_that_it_ever_was_and_of_a_digest_that_alone(project:
     assert b"first secret" not in found and b"second secret" not in found and b"stays" in found
 
 
+def test_what_it_prints_can_be_typed_where_one_is(project: Project, origin: Path):
+    ended = project.run("purge", "17.txt", "--reason", "x", "--yes", cwd="data")
+    assert "next: datavc add .\n" in ended.err or "next: datavc add ../data\n" in ended.err
+
+
 def test_a_list_of_paths_and_digests(project: Project, origin: Path):
     names = [*list(GONE)[:2], f"xxh128:{XXH(LARGE_TEXT).hex()}", "data/sub/17.raw"]
     project.write({"gone.txt": "\n".join(names) + "\n\n"})

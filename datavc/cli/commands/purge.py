@@ -99,7 +99,7 @@ def purge(
     elif not result.files:
         talk("nothing was ever purged here")
     else:
-        print_result(result, dry_run=dry_run)
+        print_result(repo, result, dry_run=dry_run)
     if result.unreached:
         raise typer.Exit(3)
 
