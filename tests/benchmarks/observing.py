@@ -74,7 +74,7 @@ def report(title: str, found: dict[str, list[Cost]]) -> None:
     bare = next(iter(best.values()))
     for way, cost in best.items():
         row = "".join(
-            f"{value:>9.3f}{value / base if base else 0:>7.2f}"
+            f"{value:>9.3f}{value / base if base > 0.01 else 0:>7.2f}"
             for value, base in zip(cost, bare, strict=True)
         )
         print(f"{way:<16}{row}")

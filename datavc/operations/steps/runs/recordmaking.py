@@ -38,7 +38,7 @@ from datavc.progress import Progress
 from datavc.repo import Repo
 
 _INTERPRETERS = "interpreters.json"
-_SOURCE = (b".py", b".pyc", b".datavc")
+_SOURCE = (b".py", b".pyc", b".so", b".datavc")
 _LOOKED_AT = 8 << 10
 _MOST_CODE = 2000
 _LONGEST_LIST = 50_000
