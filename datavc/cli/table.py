@@ -283,7 +283,7 @@ GLOBAL_OPTIONS = (
     ("--version", "Print the version"),
 )
 
-USAGE = "usage: datavc [-C DIR] [-q] [-v] [-j N] [--color WHEN] [--wait[=SECONDS]] COMMAND [ARGUMENT]..."
+USAGE = "usage: datavc [-C DIR] [-q] [-v] [-j N] [--color WHEN] [--wait] COMMAND ..."
 
 
 def find(word: str) -> Command | None:
