@@ -22,6 +22,7 @@ from datavc.store import layout
 from datavc.store.roots import read_root
 
 _VERSION = 1
+_AT_ONCE = 100
 _TABLES = """
 CREATE TABLE seen (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE records (digest TEXT PRIMARY KEY, start TEXT, status TEXT, stage TEXT, command TEXT) WITHOUT ROWID;
@@ -85,10 +86,14 @@ class LineageIndex:
                 self._database.execute("DELETE FROM seen WHERE name = ?", (name,))
                 self._database.execute("DELETE FROM records WHERE digest = ?", (text,))
                 self._database.execute("DELETE FROM edges WHERE record = ?", (text,))
-            for name in sorted(there - seen):
-                with contextlib.suppress(DatavcError):
-                    self._learn(Digest.parse_file_name(name))
-                    self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,))
+        new = sorted(there - seen)
+        # By and by, so that who stops it in the middle of thousands does not begin anew.
+        for start in range(0, len(new), _AT_ONCE):
+            with self._database:
+                for name in new[start : start + _AT_ONCE]:
+                    with contextlib.suppress(DatavcError):
+                        self._learn(Digest.parse_file_name(name))
+                        self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,))
 
     def _learn(self, digest: Digest) -> None:
         cache = self._repo.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from datavc.errors import DatavcError, NotFoundError, UsageError
@@ -17,13 +17,14 @@ from datavc.formats.tree import FOLDER, KIND_NAMES, Tree, encode_tree
 from datavc.operations.steps.naming.notes import current_commit
 from datavc.operations.steps.storing.reachable import Reachable
 from datavc.repo import Repo
+from datavc.store import layout
 from datavc.store.blobwriter import BlobWriter, pack_chunks
 from datavc.store.cache import Cache
 from datavc.store.cachelock import relied_on
 from datavc.store.chunking import BLOB_CUTS, cut_points
 from datavc.store.compression import Compressor
 from datavc.store.packstream import PackStream, closing_streams
-from datavc.store.roots import new_root
+from datavc.store.roots import new_root, read_root
 
 RECORD = "record"
 _SPELLING = re.compile(r"([a-z0-9]+):([0-9a-f]{8,})")
@@ -166,10 +167,22 @@ def find_record(repo: Repo, text: str) -> Digest | None:
     """
     if not _SPELLING.fullmatch(text):
         return None
-    found = sorted({root.digest for root in record_roots(repo.cache) if str(root.digest).startswith(text)})
+    found = sorted({root.digest for root in _roots_called(repo.cache, text) if root.kind == RECORD})
     if len(found) > 1:
         raise UsageError(f"{text} is ambiguous: {', '.join(map(str, found))}", "type more digits")
     return found[0] if found else None
+
+
+def _roots_called(cache: Cache, text: str) -> Iterator[Root]:
+    """The roots of what ``text`` begins: looked for by their names, since there may be many thousands."""
+    prefix, start = f"{layout.ROOTS}{cache.repo_id}/", text.replace(":", "-", 1)
+    for file in cache.backend.list(prefix):
+        name = file.name.removeprefix(prefix)
+        if name.startswith(start):
+            with suppress(DatavcError):
+                root = read_root(cache.backend, cache.repo_id, Digest.parse_file_name(name))
+                if root is not None and root.digest.algorithm == cache.algorithm:
+                    yield root
 
 
 def record_roots(cache: Cache) -> Iterator[Root]:
