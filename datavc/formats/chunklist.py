@@ -15,13 +15,14 @@ from datavc.formats.digest import ALGORITHMS
 from datavc.formats.header import (
     FORMAT,
     HEADER_BYTES,
+    KNOWN_FORMATS,
     FileType,
     decode_header,
     encode_header,
     require_algorithm,
 )
 
-CHUNK_LIST = FileType(b"dvCL", FORMAT, "chunk list")
+CHUNK_LIST = FileType(b"dvCL", FORMAT, "chunk list", KNOWN_FORMATS)
 
 MAX_CHUNK_BYTES = 1 << 20
 MAX_LEVEL = 3

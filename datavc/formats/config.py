@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from datavc.errors import UsageError
 from datavc.formats.digest import ALGORITHMS, DEFAULT_ALGORITHM
+from datavc.formats.header import FORMAT, KNOWN_FORMATS, UPGRADE_HINT
 from datavc.formats.secrets import carries_secret, names_secret, redact
 from datavc.formats.toml import read_toml
 
-CONFIG_FORMAT = 0
+CONFIG_FORMAT = FORMAT
 MAX_CONFIG_BYTES = 256 << 10
 LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
 DEFAULT_LINKS = ("reflink", "copy")
@@ -61,9 +62,10 @@ def _algorithm(value: Any) -> str:
 
 
 def _format(value: Any) -> int:
-    if value != CONFIG_FORMAT or isinstance(value, bool):
-        raise ValueError(f"must be {CONFIG_FORMAT}, the one format that this version of datavc knows")
-    return CONFIG_FORMAT
+    if value not in KNOWN_FORMATS or type(value) is not int:
+        known = " or ".join(map(str, KNOWN_FORMATS))
+        raise ValueError(f"must be {known}; this version of datavc knows no other ({UPGRADE_HINT})")
+    return value
 
 
 def _folder(value: Any) -> str:

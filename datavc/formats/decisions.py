@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from datavc.errors import MalformedError
 from datavc.formats.fields import Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.paths import from_text, to_text
 from datavc.formats.sealed import seal, unseal
 
-DECISIONS_FORMAT = 0
+DECISIONS_FORMAT = FORMAT
 MAX_DECISIONS_BYTES = 16 << 20
 SIDES = ("ours", "theirs")
 
@@ -48,7 +49,7 @@ def decode_decisions(data: bytes, where: str) -> Decisions:
     """
     values = unseal(data, where, MAX_DECISIONS_BYTES)
     fields = Fields(values, where)
-    fields.require_format((DECISIONS_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     sides = values.get("sides")
     if not isinstance(sides, dict) or not all(side in SIDES for side in sides.values()):
         raise fields.wrong("sides", "a table of paths and sides")

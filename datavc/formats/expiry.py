@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datavc.formats.fields import Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.root import MAX_ROOT_BYTES, Root, decode_root, encode_root
 from datavc.formats.sealed import seal, unseal
 
-EXPIRY_FORMAT = 0
+EXPIRY_FORMAT = FORMAT
 _MAX_BYTES = 2 * MAX_ROOT_BYTES
 
 
@@ -38,6 +39,6 @@ def decode_expiry(data: bytes, where: str = "the note of an expired version") ->
         UnsupportedFormat: a format number unknown to this version. MalformedError: anything else is wrong with it.
     """
     fields = Fields(unseal(data, where, _MAX_BYTES), where)
-    fields.require_format((EXPIRY_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     root = decode_root(fields.text("root").encode("utf-8", "surrogateescape"), where)
     return Expiry(who=fields.text("who"), when=fields.time("when"), root=root)

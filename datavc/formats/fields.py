@@ -12,6 +12,7 @@ from typing import Any
 
 from datavc.errors import MalformedError, UnsupportedFormat
 from datavc.formats.digest import Digest
+from datavc.formats.header import UPGRADE_HINT
 
 KINDS = ("file", "executable", "symlink", "folder")
 """What a dataset, like an entry of a tree, can be; in the order of the tree's kind numbers."""
@@ -51,7 +52,7 @@ class Fields:
         if number not in known:
             raise UnsupportedFormat(
                 f"{self.what} has format {number}, which this version of datavc does not know",
-                "upgrade datavc",
+                UPGRADE_HINT,
             )
 
     def text(self, name: str, pattern: str = "(?s:.*)", must: str = "a text") -> str:

@@ -11,19 +11,25 @@ from typing import NamedTuple
 from datavc.errors import MalformedError, UnsupportedFormat
 from datavc.formats.digest import ALGORITHMS, algorithm_of_code
 
-FORMAT = 0
-"""The format number of packs, pack indexes and chunk lists. Trees count their own versions."""
+FORMAT = 1
+"""The format number of all that is written, but for trees, which count their own versions."""
+
+KNOWN_FORMATS = (0, FORMAT)
+"""Those that are read: each that was ever written, for ever. Format 0 differs from 1 in nothing but the number."""
+
+UPGRADE_HINT = "pip install -U datavc"
 
 HEADER_BYTES = 8
 _HEADER = struct.Struct("<4s4B")  # magic, format number, algorithm code, extra, reserved
 
 
 class FileType(NamedTuple):
-    """A kind of file: its ``magic``, the one format ``number`` of it known here, its ``name`` in messages."""
+    """A kind of file: its ``magic``, the format ``number`` that is written, its ``name`` in messages, all ``known`` ones."""
 
     magic: bytes
     number: int
     name: str
+    known: tuple[int, ...]
 
 
 def encode_header(file_type: FileType, algorithm: str, extra: int = 0) -> bytes:
@@ -41,15 +47,15 @@ def decode_header(data: bytes, file_type: FileType, *, extras: int = 1) -> tuple
     if len(data) < HEADER_BYTES or data[:4] != file_type.magic:
         raise MalformedError(f"the bytes at hand are no {file_type.name}: they do not start as one")
     _, number, code, extra, reserved = _HEADER.unpack_from(data)
-    if number != file_type.number:
+    if number not in file_type.known:
         raise UnsupportedFormat(
             f"this {file_type.name} has format {number}, which this version of datavc does not know",
-            "pip install -U datavc",
+            UPGRADE_HINT,
         )
     try:
         algorithm = algorithm_of_code(code).name
     except UnsupportedFormat as error:
-        raise UnsupportedFormat(f"this {file_type.name}: {error.message}", "pip install -U datavc") from None
+        raise UnsupportedFormat(f"this {file_type.name}: {error.message}", UPGRADE_HINT) from None
     if reserved or extra >= extras:
         raise MalformedError(
             f"this {file_type.name} has {extra} and {reserved} in its header where {extras - 1} and 0 end"

@@ -19,9 +19,9 @@ from datavc.errors import MalformedError
 from datavc.formats import codec
 from datavc.formats.columns import are_digests, decode_digests, decode_integers, encode_integers
 from datavc.formats.digest import ALGORITHMS
-from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header
+from datavc.formats.header import FORMAT, HEADER_BYTES, KNOWN_FORMATS, FileType, decode_header, encode_header
 
-PACK = FileType(b"dvPK", FORMAT, "pack")
+PACK = FileType(b"dvPK", FORMAT, "pack", KNOWN_FORMATS)
 
 MAX_PACK_BYTES = 64 << 20
 MAX_PACK_ENTRIES = 65_536
@@ -117,6 +117,12 @@ def decode_pack_tail(tail: bytes, pack_size: int) -> tuple[int, int, bytes]:
     if not length or offset < HEADER_BYTES:
         raise MalformedError(f"a pack of {pack_size:,} bytes has no room for a footer of {length:,}")
     return offset, length, footer_xxh
+
+
+def format_number(header: bytes) -> int:
+    """The format number of the pack that starts with ``header``. Raises UnsupportedFormat, MalformedError."""
+    decode_pack_header(header)
+    return header[4]
 
 
 def decode_pack_header(header: bytes) -> tuple[str, int]:

@@ -29,10 +29,10 @@ from datavc.formats.columns import (
     encode_integers,
 )
 from datavc.formats.digest import ALGORITHMS
-from datavc.formats.header import FORMAT, HEADER_BYTES, FileType, decode_header, encode_header
+from datavc.formats.header import FORMAT, HEADER_BYTES, KNOWN_FORMATS, FileType, decode_header, encode_header
 from datavc.formats.pack import MAX_ENTRY_BYTES, MAX_PACK_BYTES
 
-PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index")
+PACK_INDEX = FileType(b"dvIX", FORMAT, "pack index", KNOWN_FORMATS)
 
 MAX_INDEX_ROWS = 1 << 20
 FRAME_ROWS = 1024

@@ -14,9 +14,10 @@ from typing import Any
 from datavc.errors import ConflictError, MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.toml import read_toml, toml_key, toml_lines
 
-POINTER_FORMAT = 0
+POINTER_FORMAT = FORMAT
 MAX_POINTER_BYTES = 1024
 MAX_COMMAND_LENGTH = 200
 """Characters of a run's command that a pointer shows; the whole of it is in the record."""
@@ -29,7 +30,7 @@ _TABLES = {
 _CONFLICT = re.compile(rb"^(<{7}|>{7})( |\r?$)", re.MULTILINE)
 # What most pointers are, letter by letter: ten times as fast as TOML, which a long history is made of.
 _PLAIN = re.compile(
-    rb'format = 0\nkind = "(file|executable|symlink|folder)"\n'
+    rb'format = [01]\nkind = "(file|executable|symlink|folder)"\n'
     rb'digest = "((?:xxh128:[0-9a-f]{32})|(?:(?:blake3|sha256):[0-9a-f]{64}))"\n'
     rb"size = (0|[1-9][0-9]{0,14})\nfiles = (0|[1-9][0-9]{0,14})\n"
 )
@@ -81,7 +82,7 @@ def parse_pointer(data: bytes, where: str, typed: str = "POINTER") -> Pointer:
         )
     values = read_toml(data, where, MAX_POINTER_BYTES)
     fields = Fields(values, where)
-    fields.require_format((POINTER_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     pointer = Pointer(
         kind=fields.choice("kind", KINDS),
         digest=fields.digest("digest"),

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.sealed import seal, unseal
 
-PURGED_FORMAT = 0
+PURGED_FORMAT = FORMAT
 MAX_PURGED_BYTES = 64 << 10
 MAX_REASON = 1000
 """Characters of a reason."""
@@ -63,7 +64,7 @@ def decode_purged(data: bytes, where: str = "the note of what was purged") -> Pu
         UnsupportedFormat: a format number or digest algorithm unknown to this version. MalformedError: anything else.
     """
     fields = Fields(unseal(data, where, MAX_PURGED_BYTES), where)
-    fields.require_format((PURGED_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     return _purged(fields)
 
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, NoReturn
 from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 
-RECORD_FORMAT = 0
+RECORD_FORMAT = FORMAT
 MAX_RECORD_BYTES = 1 << 20
 MAX_DATA = 1000
 """Inputs, outputs, objects and words of a command that a record names one by one; the rest is in its object ``files``."""
@@ -128,7 +129,7 @@ def decode_record(data: bytes, where: str = "the record") -> Record:
     except ValueError as error:  # MalformedError is none
         raise MalformedError(f"{where} is not valid JSON: {str(error)[:200]}") from None
     fields = Fields(values, where)
-    fields.require_format((RECORD_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     return _record(fields, values)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.sealed import seal, unseal
 
-ROOT_FORMAT = 0
+ROOT_FORMAT = FORMAT
 MAX_ROOT_BYTES = 64 << 10
 MAX_ROOT_INDEXES = 16
 ROOT_KINDS = (*KINDS, "record")
@@ -94,7 +95,7 @@ def decode_root(data: bytes, where: str = "the root") -> Root:
         MalformedError: anything else is wrong with it.
     """
     fields = Fields(unseal(data, where, MAX_ROOT_BYTES), where)
-    fields.require_format((ROOT_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     return _root(fields)
 
 

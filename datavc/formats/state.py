@@ -12,9 +12,10 @@ from typing import Any
 from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.sealed import seal, unseal
 
-STATE_FORMAT = 0
+STATE_FORMAT = FORMAT
 MAX_STATE_BYTES = 1 << 20
 
 
@@ -84,7 +85,7 @@ def decode_state(data: bytes, where: str) -> WorkspaceState:
         MalformedError: anything else is wrong with it.
     """
     fields = Fields(unseal(data, where, MAX_STATE_BYTES), where)
-    fields.require_format((STATE_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     return _state(fields)
 
 

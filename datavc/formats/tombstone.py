@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from datavc.errors import MalformedError
 from datavc.formats.fields import Fields
+from datavc.formats.header import FORMAT, KNOWN_FORMATS
 from datavc.formats.sealed import seal, unseal
 
-TOMBSTONE_FORMAT = 0
+TOMBSTONE_FORMAT = FORMAT
 # A pack has 64 MiB and its name 41 bytes here: this is enough for some 100 TB to go at once.
 MAX_TOMBSTONE_BYTES = 64 << 20
 
@@ -77,7 +78,7 @@ def decode_tombstone(data: bytes, where: str = "the tombstone") -> Tombstone:
         UnsupportedFormat: a format number unknown to this version. MalformedError: anything else is wrong with it.
     """
     fields = Fields(unseal(data, where, MAX_TOMBSTONE_BYTES), where)
-    fields.require_format((TOMBSTONE_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     return Tombstone(
         repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
         who=fields.text("who"),
@@ -103,7 +104,7 @@ def encode_removed(removed: RemovedRoots) -> bytes:
 def decode_removed(data: bytes, where: str = "the removed roots") -> RemovedRoots:
     """Read removed roots. Raises as :func:`decode_tombstone`."""
     fields = Fields(unseal(data, where, MAX_TOMBSTONE_BYTES), where)
-    fields.require_format((TOMBSTONE_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     roots = fields.texts("roots", "(?s:.+)", "a list of roots")
     if not roots:
         raise MalformedError(f"{where} has none")
@@ -133,7 +134,7 @@ def encode_rewritten(rewritten: Rewritten) -> bytes:
 def decode_rewritten(data: bytes, where: str = "the note of what was rewritten") -> Rewritten:
     """Read what was rewritten. Raises as :func:`decode_tombstone`."""
     fields = Fields(unseal(data, where, MAX_TOMBSTONE_BYTES), where)
-    fields.require_format((TOMBSTONE_FORMAT,))
+    fields.require_format(KNOWN_FORMATS)
     old = fields.texts("old", _SEALED, "a list of names of pack indexes")
     new = fields.texts("new", _SEALED, "a list of names of pack indexes", distinct=False)
     if len(old) != len(new):

@@ -32,7 +32,7 @@ SYMLINK = 2
 FOLDER = 3
 KIND_NAMES = ("file", "executable", "symlink", "folder")
 
-TREE = FileType(b"dvTR", 1, "tree")
+TREE = FileType(b"dvTR", 1, "tree", (1,))
 """The digest of every folder hangs on this encoding: its version changes with the encoding and for no other reason."""
 
 MAX_NAME_BYTES = 1024

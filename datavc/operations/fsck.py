@@ -21,6 +21,7 @@ from datavc.store.check import Checked, check_index
 from datavc.store.checklog import EVERYTHING, Rule
 from datavc.store.expired import expired_digests
 from datavc.store.index import ObjectIndex
+from datavc.store.note import STORE_FORMAT, check_note
 from datavc.store.roots import list_roots
 
 
@@ -41,7 +42,9 @@ class Problem:
 
 @dataclass(slots=True)
 class FsckResult:
-    """What was read, and what was found wrong. ``packs``, ``objects`` and ``size`` are of what was ``read`` now.
+    """What was read of a store of that ``format``, and what was found wrong.
+
+    ``packs``, ``objects`` and ``size`` are of what was ``read`` now.
 
     Of a remote, the server's own checksum was compared of ``by_head`` packs, and name and length alone of ``by_listing``.
     ``elsewhere`` are datasets of which this cache never promised to have all: the rest is on a remote.
@@ -57,6 +60,7 @@ class FsckResult:
     expired: list[bytes] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     read: ReadNow = field(default_factory=ReadNow)
+    format: int = STORE_FORMAT
     by_head: int = 0
     by_listing: int = 0
 
@@ -86,6 +90,7 @@ def fsck(repo: Repo, *, rule: Rule = EVERYTHING, jobs: int = 1, progress: Progre
         StorageError: the cache cannot be listed, so nothing can be said.
     """
     check = _Check(repo, progress)
+    check.result.format = check_note(repo.cache.backend, create=False)
     check.files(rule, jobs)
     check.indexes()
     check.versions()

@@ -49,10 +49,11 @@ def fsck_remote(
         UsageError: there is no such remote. StorageError: it cannot be listed, so nothing can be said.
     """
     store = open_remote(repo, remote)
-    check_note(store.backend, create=False)
+    format_ = check_note(store.backend, create=False)
     threads = threads_for(DEFAULT_MEMORY)
     with transfer_threads(threads, [store]) as executor:
         check = _RemoteCheck(repo, store, executor, threads, progress)
+        check.result.format = format_
         check.listings()
         check.indexes()
         if full:

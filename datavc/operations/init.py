@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datavc.durable import storage_errors, write_durably
 from datavc.errors import RepoNotFound, UsageError
-from datavc.formats.config import read_config
+from datavc.formats.config import CONFIG_FORMAT, read_config
 from datavc.formats.digest import ALGORITHMS, DEFAULT_ALGORITHM, hash_function
 from datavc.git.places import find_git
 from datavc.operations.steps.examining.sweeping import beside, sweep
@@ -80,7 +80,7 @@ def _write_config(root: Path, hash: str | None) -> tuple[str, bool]:
     text = (
         "# The configuration of datavc for everybody who clones this repository.\n"
         "# What is secret or holds for one machine alone belongs elsewhere: datavc config --local KEY VALUE\n"
-        f'format = 0\nrepo = "{repo_id}"\nhash = "{hash or DEFAULT_ALGORITHM}"\n'
+        f'format = {CONFIG_FORMAT}\nrepo = "{repo_id}"\nhash = "{hash or DEFAULT_ALGORITHM}"\n'
     )
     write_durably(path, text.encode())
     return repo_id, True

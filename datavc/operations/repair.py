@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from datavc.errors import DatavcError, MalformedError
+from datavc.formats.amounts import count
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.operations.add import add
@@ -33,6 +34,8 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store.checklog import ANEW
 from datavc.store.mending import Mender
+from datavc.store.note import STORE_FORMAT
+from datavc.store.upgrading import upgrade_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def repair(
     set_aside_databases(repo, progress)
     before = fsck(repo, rule=ANEW, jobs=jobs, progress=progress)
     if not before.problems:
-        return RepairResult(before, before)
+        return RepairResult(before, _upgraded(repo, before, jobs, progress))
     # A root that was valid says what must be here; once its indexes are replaced it proves nothing.
     promised = _promised(repo)
     mender = Mender(repo.cache, progress.note)
@@ -89,7 +92,32 @@ def repair(
     versions = _fetch(repo, _short(repo, promised), progress)
     with repo.lock("fsck --repair"):
         mender.finish()
-    return RepairResult(before, fsck(repo, rule=ANEW, jobs=jobs, progress=progress), versions)
+    after = fsck(repo, rule=ANEW, jobs=jobs, progress=progress)
+    return RepairResult(before, _upgraded(repo, after, jobs, progress), versions)
+
+
+def _upgraded(repo: Repo, found: FsckResult, jobs: int, progress: Progress) -> FsckResult:
+    """A sound cache of an earlier format is written anew in the present one, and the workspace states. Else ``found``."""
+    backend = repo.cache.backend
+    if found.format == STORE_FORMAT:
+        return found
+    if any(problem.kind != "pointer" for problem in found.problems):
+        progress.note(f"the cache stays of format {found.format}, which is read for ever, until it is whole")
+        return found
+    with (
+        repo.lock("fsck --repair"),
+        transfer_threads(threads_for(DEFAULT_MEMORY), ()) as executor,
+        repo.cache.scratch() as scratch,
+    ):
+        packs = upgrade_store(backend, scratch, executor, progress=progress)
+        for state in repo.states():
+            repo.write_state(state)
+    backend.close()
+    progress.note(
+        f"the cache was of format {found.format} and is of format {STORE_FORMAT} now; "
+        f"{count(packs, 'pack')} of the old format {'is' if packs == 1 else 'are'} left to datavc gc"
+    )
+    return fsck(repo, rule=ANEW, jobs=jobs, progress=progress)
 
 
 def _promised(repo: Repo) -> list[Version]:

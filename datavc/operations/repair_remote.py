@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from datavc.errors import DatavcError, IntegrityError, MalformedError
+from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
 from datavc.operations.fsck import FsckResult
 from datavc.operations.fsck_remote import fsck_remote
@@ -23,9 +24,11 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.checklog import ANEW
+from datavc.store.note import STORE_FORMAT
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import list_roots
 from datavc.store.sending import copy_aside
+from datavc.store.upgrading import old_packs, upgrade_store
 
 
 def repair_remote(
@@ -38,7 +41,7 @@ def repair_remote(
     """
     before = fsck_remote(repo, remote, full=full, rule=ANEW, progress=progress)
     if not before.problems:
-        return RepairResult(before, before)
+        return RepairResult(before, _upgraded(repo, remote, before, full=full, progress=progress))
     store = open_remote(repo, remote, create=True)
     done = []
     threads = threads_for(DEFAULT_MEMORY)
@@ -66,7 +69,31 @@ def repair_remote(
             for problem in after.problems
             if problem.object not in retired and problem.message.rpartition(" ")[2] not in retired
         ]
-    return RepairResult(before, after, done)
+    return RepairResult(before, _upgraded(repo, remote, after, full=full, progress=progress), done)
+
+
+def _upgraded(repo: Repo, remote: str, found: FsckResult, *, full: bool, progress: Progress) -> FsckResult:
+    """A sound remote of an earlier format is written anew in the present one, where all is to be read. Else ``found``."""
+    if found.format == STORE_FORMAT or found.problems:
+        return found
+    store = open_remote(repo, remote, create=True)
+    with (
+        transfer_threads(threads_for(DEFAULT_MEMORY), [store]) as executor,
+        repo.cache.scratch() as scratch,
+    ):
+        packs, _ = old_packs(store.backend, executor)
+        what = f"{count(len(packs), 'pack')}, {human_size(sum(packs.values()))}"
+        if not full:
+            progress.note(
+                f"{store.describe()} is of format {found.format}, which is read for ever; "
+                f"with --full, --repair writes it anew: {what}, received and sent"
+            )
+            return found
+        progress.note(
+            f"{store.describe()} is written anew in format {STORE_FORMAT}: {what}, received and sent"
+        )
+        upgrade_store(store.backend, scratch, executor, progress=progress)
+    return fsck_remote(repo, remote, full=True, rule=ANEW, progress=progress)
 
 
 def _retire(store: RemoteStore, found: FsckResult, progress: Progress) -> set[str]:

@@ -8,20 +8,28 @@ from collections.abc import Callable, Iterator
 
 from datavc import __version__
 from datavc.backends.base import Backend
-from datavc.errors import MalformedError, StoredFileNotFound
+from datavc.errors import MalformedError, StoredFileNotFound, UnsupportedFormat
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root, decode_root, encode_root
 from datavc.store import layout
 from datavc.store.index import ObjectIndex, merge_indexes
+from datavc.store.note import check_note
 from datavc.store.tombstones import Guard
 
 MAX_INDEXES = 16
 
 
 def read_root(backend: Backend, repo_id: str, digest: Digest) -> Root | None:
-    """The root of ``digest``, or None. One that is unreadable, or names another digest, counts as absent."""
+    """The root of ``digest``, or None. One that is unreadable, or names another digest, counts as absent.
+
+    Raises:
+        UnsupportedFormat: it is of a later format, and so is the store, which says what version of datavc it needs.
+    """
     try:
         root = decode_root(backend.read(layout.root_path(repo_id, digest)))
+    except UnsupportedFormat:
+        check_note(backend, create=False)
+        return None
     except (StoredFileNotFound, MalformedError):
         return None
     return root if root.digest == digest and root.repo == repo_id else None

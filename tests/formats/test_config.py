@@ -27,7 +27,7 @@ REPO_ID = "0123456789abcdef" * 2
 
 # key: values it takes, as they are read, and values it does not take.
 VALUES: dict[str, tuple[list[tuple[object, object]], list[object]]] = {
-    "format": ([(0, 0)], [1, -1, "0", True, False, 0.5, []]),
+    "format": ([(0, 0), (1, 1)], [2, 1.0, -1, "0", True, False, 0.5, []]),
     "repo": ([(REPO_ID, REPO_ID)], ["", "x", REPO_ID.upper(), REPO_ID[:-1], REPO_ID + "0", 5, []]),
     "hash": ([(name, name) for name in ("xxh128", "blake3", "sha256")], ["md5", "", 1, [], ["xxh128"], True]),
     "cache.dir": ([("/big", "/big"), ("../x", "../x"), (" ", " ")], ["", "a\0b", 5, [], False]),

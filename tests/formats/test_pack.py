@@ -35,6 +35,7 @@ from datavc.formats.pack import (
     decode_pack_tail,
     encode_pack_footer,
     encode_pack_header,
+    format_number,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -83,9 +84,13 @@ def test_entries_lie_back_to_back_behind_the_header():
     assert list(footer_of(*ROWS).offsets()) == [8, 108, 158, 158, 165]
 
 
-def test_the_golden_pack_of_format_0_is_readable():
-    pack = bytes.fromhex((GOLDEN / "pack-format0-data.hex").read_text())
-    assert xxhash.xxh3_128_hexdigest(pack) == "29be784ce82a9bae377732181e714c71"
+@pytest.mark.parametrize(
+    ("number", "name"), [(0, "29be784ce82a9bae377732181e714c71"), (1, "2fdbe12eb2ba3645280e8ad8d957ca65")]
+)
+def test_the_golden_packs_are_readable_for_ever(number, name):
+    pack = bytes.fromhex((GOLDEN / f"pack-format{number}-data.hex").read_text())
+    assert xxhash.xxh3_128_hexdigest(pack) == name
+    assert format_number(pack[:8]) == number
 
     start, length, footer_xxh = decode_pack_tail(pack[-24:], len(pack))
     footer = decode_pack_footer(pack[:8], pack[start : start + length], footer_xxh, start)
@@ -258,5 +263,5 @@ def test_headers_of_packs_say_what_is_in_them():
     assert decode_pack_header(encode_pack_header("blake3", META)) == ("blake3", META)
     with pytest.raises(MalformedError):
         decode_pack_header(b"dvPK\0\1\2\0")
-    with pytest.raises(UnsupportedFormat, match="pack has format 1"):
-        decode_pack_header(b"dvPK\1\1\0\0")
+    with pytest.raises(UnsupportedFormat, match="pack has format 2"):
+        decode_pack_header(b"dvPK\2\1\0\0")

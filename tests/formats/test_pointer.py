@@ -102,7 +102,7 @@ def test_any_bytes_give_a_pointer_or_an_error_of_datavc(data: bytes) -> None:
 
 @given(st.data())
 def test_a_damaged_pointer_gives_a_pointer_or_an_error_of_datavc(data: st.DataObject) -> None:
-    golden = bytearray((GOLDEN / "pointer-format0-folder.datavc").read_bytes())
+    golden = bytearray((GOLDEN / "pointer-format1-folder.datavc").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(golden)))
         end = data.draw(st.integers(start, min(len(golden), start + 20)))
@@ -119,18 +119,18 @@ def test_a_damaged_pointer_gives_a_pointer_or_an_error_of_datavc(data: st.DataOb
 @pytest.mark.parametrize(
     ("name", "pointer"),
     [
-        ("pointer-format0-file.datavc", Pointer("file", DIGEST, 5, 1)),
+        ("pointer-format{}-file.datavc", Pointer("file", DIGEST, 5, 1)),
         (
-            "pointer-format0-symlink-blake3.datavc",
+            "pointer-format{}-symlink-blake3.datavc",
             Pointer("symlink", Digest("blake3", bytes(range(32))), 11, 1),
         ),
-        ("pointer-format0-folder.datavc", FULL),
+        ("pointer-format{}-folder.datavc", FULL),
     ],
 )
-def test_the_golden_pointers_of_format_0_stand(name: str, pointer: Pointer) -> None:
-    golden = (GOLDEN / name).read_bytes()
-
-    assert parse_pointer(golden, name) == pointer
+def test_the_golden_pointers_stand_for_ever(name: str, pointer: Pointer) -> None:
+    for number in (0, 1):
+        golden = (GOLDEN / name.format(number)).read_bytes()
+        assert parse_pointer(golden, name) == pointer
     assert format_pointer(pointer) == golden
 
 
@@ -161,9 +161,9 @@ def test_merge_conflict_markers_are_named_as_such() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (b"format = 0\n", b"", "has no 'format'"),
-        (b"format = 0", b"format = true", "'format' must be a whole number"),
-        (b"format = 0", b'format = "0"', "'format' must be a whole number"),
+        (b"format = 1\n", b"", "has no 'format'"),
+        (b"format = 1", b"format = true", "'format' must be a whole number"),
+        (b"format = 1", b'format = "0"', "'format' must be a whole number"),
         (b'"file"', b'"record"', "'kind' must be one of file, executable"),
         (b'"file"', b"['file']", "'kind' must be one of"),
         (b"xxh128:", b"xxh128-", "is not a digest"),
@@ -194,7 +194,7 @@ def test_readers_refuse(old: bytes, new: bytes, says: str) -> None:
     assert says in refused.value.message
 
 
-@pytest.mark.parametrize(("old", "new"), [(b"format = 0", b"format = 7"), (b"xxh128:", b"xxh256:")])
+@pytest.mark.parametrize(("old", "new"), [(b"format = 1", b"format = 7"), (b"xxh128:", b"xxh256:")])
 def test_unknown_formats_and_algorithms_are_refused_by_name(old: bytes, new: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match=r"train\.datavc.*(format 7|'xxh256')"):
         parse_pointer(with_line(old, new), "train.datavc")

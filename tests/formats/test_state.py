@@ -57,14 +57,14 @@ def test_what_is_written_reads_back_as_the_same_state(state: WorkspaceState) -> 
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        ("state-format0-new.txt", WorkspaceState(b"train")),
-        ("state-format0-full.txt", FULL),
+        ("state-format{}-new.txt", WorkspaceState(b"train")),
+        ("state-format{}-full.txt", FULL),
     ],
 )
-def test_the_golden_states_of_format_0_stand(name: str, state: WorkspaceState) -> None:
-    golden = (GOLDEN / name).read_bytes()
-
-    assert decode_state(golden, name) == state
+def test_the_golden_states_stand_for_ever(name: str, state: WorkspaceState) -> None:
+    for number in (0, 1):
+        golden = (GOLDEN / name.format(number)).read_bytes()
+        assert decode_state(golden, name) == state
     assert encode_state(state) == golden
 
 

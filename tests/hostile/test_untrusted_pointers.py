@@ -98,4 +98,4 @@ def test_a_pointer_in_other_words_is_read_and_left_alone(three: Project):
     assert three.read("file.datavc") == other.encode()
     three.write({"file": "changed"})
     three.run("add", "file")
-    assert three.read("file.datavc").startswith(b'format = 0\nkind = "file"\n')
+    assert three.read("file.datavc").startswith(b'format = 1\nkind = "file"\n')

@@ -20,7 +20,7 @@ def pack_files(project: Project) -> list[str]:
 def test_adding_a_folder_writes_a_pointer_and_an_ignore_line(project: Project):
     project.write(FILES)
     result = project.run("add", "data")
-    assert project.read("data.datavc").startswith(b'format = 0\nkind = "folder"\ndigest = "xxh128:')
+    assert project.read("data.datavc").startswith(b'format = 1\nkind = "folder"\ndigest = "xxh128:')
     assert b"/data\n" in project.read(".gitignore")
     assert "git add .gitignore data.datavc" in result.err
     assert project.git("status", "--porcelain", "--", "data") == ""

@@ -17,7 +17,7 @@ from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.repo import Repo
 
 VALUES: dict[str, Any] = {
-    "format": 0,
+    "format": 1,
     "status": "ok",
     "command": {"argv": ["true"], "folder": ""},
     "time": {"start": "2026-01-31T12:00:00Z", "end": "2026-01-31T12:00:01Z"},

@@ -26,7 +26,7 @@ def test_a_new_store_gets_a_note_with_an_id_of_its_own_once(backend: Backend):
 
 
 @pytest.mark.parametrize("create", [True, False])
-@pytest.mark.parametrize("found", [1, 99, "0", None, [], True, False])
+@pytest.mark.parametrize("found", [2, 99, 1.0, "0", None, [], True, False])
 def test_a_store_of_another_format_is_refused_and_not_touched(backend: Backend, found: object, create: bool):
     note = json.dumps({"format": found}).encode()
     backend.write(STORE_NOTE, note)

@@ -175,6 +175,8 @@ def _print_repaired(repo: Repo, result: RepairResult, remote: str | None) -> Non
 
 
 def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
+    from datavc.store.note import STORE_FORMAT
+
     for problem in result.problems:
         print(f"{problem.kind} {problem.object}: {problem.message}{_affects(problem)}")
     how = f"{count(result.objects, 'object')}, " if result.objects else ""
@@ -183,6 +185,10 @@ def _print(repo: Repo, result: FsckResult, remote: str | None) -> None:
         f"{count(result.versions, 'version')} checked{_means(result)}: "
         + (count(len(result.problems), "problem") if result.problems else "nothing is wrong")
     )
+    if result.format < STORE_FORMAT:
+        talk(
+            f"it is of format {result.format}, which is read for ever; --repair writes it anew in format {STORE_FORMAT}"
+        )
     _print_before(result.read)
     if result.purged:
         talk(f"{count(len(result.purged), 'object')} of them purged, which is no damage")

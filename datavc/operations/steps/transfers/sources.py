@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from datavc.errors import DatavcError, IntegrityError, StorageError, StoredFileNotFound
+from datavc.errors import DatavcError, IntegrityError, StorageError, StoredFileNotFound, UnsupportedFormat
 from datavc.formats.digest import Digest
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.progress import Progress
@@ -175,6 +175,9 @@ class Sources:
                 return None
             index = store.index(root.indexes, whole=self._whole)
             index.packs()
+        except UnsupportedFormat as error:
+            self._remotes.fail(store, error)
+            return None
         except (StoredFileNotFound, IntegrityError):
             # A root that names a missing or damaged pack index counts as absent.
             if digest == self._digest:
