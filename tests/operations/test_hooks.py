@@ -288,6 +288,23 @@ def test_a_commit_of_anything_but_pointers_starts_no_python(two: Project):
     assert git(two, "commit", "-q", "-m", "data").err == "python was started\n"
 
 
+def test_a_datavc_that_is_gone_stops_a_push_and_no_commit(two: Project):
+    for script in (two.root / ".git/hooks").iterdir():
+        script.write_text(script.read_text().replace(sys.executable, "/gone/python"))
+    without = {"PATH": f"{Path(shutil.which('git') or '').parent}:/usr/bin:/bin"}
+    alone = Project(two.root, two.environment | without)
+
+    ended = git(alone, "commit", "-q", "--allow-empty", "-m", "x")
+    assert "datavc, which this hook calls, is not there any more: datavc install" in ended.err
+    two.git("init", "-q", "--bare", "../bare")
+    git(alone, "push", "-q", "../bare", "main", code=1)
+
+    two.run("install")
+    two.write({"data.datavc": b"<<<<<<< ours\n"})
+    two.git("add", "data.datavc")
+    git(two, "commit", "-q", "-m", "x", code=1)
+
+
 def test_a_first_commit_has_nothing_to_follow(git_project: Project):
     git_project.run("init")
     git_project.run("install")
