@@ -16,96 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faultcases import FIRST, Tree, at_first, base_project, never_added, unsaved_edit, wiped
+from faultcases import FIRST, Tree, base_project, never_added
 from powercuts import Cut, Disk, disk
 from projects import Project
+from writingcases import CASES, age, remote_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-DAY = 86_400
 _WRITEBACK = "data=writeback"
 _HARSHEST = "data=writeback,nodelalloc"
 
 
-def _nothing(project: Project) -> None:
-    pass
-
-
-def _remote(project: Project) -> Path:
-    return project.root.parent / "remote"
-
-
-def _pushed(project: Project) -> None:
-    """A remote that has both versions."""
-    _first_pushed(project)
-    project.run("push")
-
-
-def _first_pushed(project: Project) -> None:
-    project.run("push", "--rev", _with_remote(project))
-
-
-def _with_remote(project: Project) -> str:
-    """Adds a remote that has nothing; the revision before the newest."""
-    first = project.git("rev-parse", "HEAD~1").strip()
-    project.run("remote", "add", "origin", str(_remote(project)))
-    project.commit("remote")
-    return first
-
-
-def _cache_gone(project: Project) -> None:
-    _pushed(project)
-    shutil.rmtree(project.root / ".git/datavc/cache")
-    wiped(project)
-
-
-def _third_forgotten(project: Project) -> None:
-    """A third version in cache and remote, which nothing leads to any more, older than the grace."""
-    _pushed(project)
-    head = project.git("rev-parse", "HEAD").strip()
-    project.write({"data/third": os.urandom(5000)})
-    project.run("add", "data")
-    project.commit("three")
-    project.run("push")
-    project.git("reset", "-q", "--hard", head)
-    project.git("reflog", "expire", "--expire=now", "--all")
-    (project.root / ".git/ORIG_HEAD").unlink()
-    project.run("checkout", "--force")
-    _age(project)
-
-
-def _collected_once(project: Project) -> None:
-    _third_forgotten(project)
-    for where in ([], ["-r", "origin"]):
-        project.run("gc", "--yes", "--most", *where)
-    _age(project)
-
-
-def _age(project: Project) -> None:
-    for store in (project.root / ".git/datavc/cache", _remote(project)):
-        for folder in ("roots", "trash"):
-            for file in (store / folder).rglob("*"):
-                if file.is_file():
-                    os.utime(file, (file.stat().st_atime, file.stat().st_mtime - 15 * DAY))
-
-
-_GC = ["gc", "--yes", "--most"]
-CASES: dict[str, tuple[Callable[[Project], object], list[str]]] = {
-    "add for the first time": (never_added, ["add", "data"]),
-    "add what changed": (unsaved_edit, ["add", "data"]),
-    "check out an earlier version": (at_first, ["checkout"]),
-    "check out into nothing": (wiped, ["checkout"]),
-    "check out over unsaved work": (unsaved_edit, ["checkout", "--force"]),
-    "check out a revision": (_nothing, ["checkout", "HEAD~1"]),
-    "push to an empty remote": (_with_remote, ["push"]),
-    "push what changed": (_first_pushed, ["push"]),
-    "pull all": (_cache_gone, ["pull"]),
-    "gc removes": (_third_forgotten, _GC),
-    "gc deletes": (_collected_once, _GC),
-    "gc at once": (_third_forgotten, [*_GC, "--grace", "0"]),
-    "gc of a remote": (_collected_once, [*_GC, "-r", "origin"]),
-    "run": (_nothing, ["run", "-i", "data", "-o", "made", "--", "cp", "-r", "data", "made"]),
-}
 _QUICK = ("add what changed", "check out an earlier version", "push what changed")
 
 
@@ -221,12 +142,12 @@ def _again(project: Project, command: list[str]) -> None:
     ended = project.run(*command, code=None if "-r" in command else 0)
     if ended.code != 0:
         assert ended.code == 11 and "run the same command again in an hour" in ended.err
-        _age(project)
+        age(project)
         project.run(*command)
 
 
 def _assert_sound(project: Project, where: str) -> None:
-    for store in ([], ["-r", "origin", "--full"] if _remote(project).exists() else []):
+    for store in ([], ["-r", "origin", "--full"] if remote_of(project).exists() else []):
         ended = project.run("fsck", *store, code=None)
         assert ended.code == 0, (where, ended.out, ended.err)
 

@@ -167,13 +167,25 @@ def damaged_remote(tool: Tool, folder: Path, times: int) -> Row:
     for how in ("bit flipped", "cut to half"):
         with Disk(folder, _LARGE).new() as top:
             remote, kept = _shared(tool, top)
+            _undisturbed(tool, remote, kept)
             _damage(tool.objects(remote), how)
             tool.clone(remote, top / "clone")
             code = tool.pull(top / "clone")
-            row[f"wrong files pulled, {how}"] = (
-                f"{_wrong(top / 'clone', kept)}, exit {'0' if code == 0 else 'not 0'}"
-            )
+            wrong, found = _wrong(top / "clone", kept), read(top / "clone")
+            right = sum(found.get(name) == data for name, data in kept.items())
+            row[f"pulled, {how}"] = f"{wrong} wrong, {right} right of {FILES}, {_ended(code)}"
     return row
+
+
+def _undisturbed(tool: Tool, remote: Path, kept: Tree) -> None:
+    tool.clone(remote, remote.parent / "undisturbed")
+    tool.pull(remote.parent / "undisturbed")
+    if read(remote.parent / "undisturbed") != kept:
+        raise Failed("undisturbed, it does not pull what it shared")
+
+
+def _ended(code: int) -> str:
+    return "exit 0" if code == 0 else "exit not 0"
 
 
 def _damage(objects: list[Path], how: str) -> None:
@@ -214,6 +226,8 @@ def interrupted_pull(tool: Tool, folder: Path, times: int) -> Row:
         for number in range(times):
             with Disk(folder, _LARGE).new() as top:
                 remote, kept = _shared(tool, top)
+                if number == 0:
+                    _undisturbed(tool, remote, kept)
                 os.sync()
                 clone = top / "clone"
                 tool.clone(remote, clone)
@@ -280,9 +294,7 @@ def failing_checkout(tool: Tool, folder: Path, times: int) -> Row:
             gone = sum(after.get(name) not in (data, second.get(name)) or (
                 how == "unsaved edits" and data.startswith(b"unsaved ") and after.get(name) != data
             ) for name, data in before.items())  # fmt: skip
-            row[f"gone from the workspace, {how}"] = (
-                f"{gone} of {len(before)}, exit {'0' if code == 0 else 'not 0'}"
-            )
+            row[f"gone from the workspace, {how}"] = f"{gone} of {len(before)}, {_ended(code)}"
     return row
 
 

@@ -287,7 +287,7 @@ class GitAnnex(Tool):
 
     def pull(self, target: Path) -> int:
         self.tool(target, "init", "-q", check=False)
-        self.tool(target, "enableremote", "store", check=False)
+        self.tool(target, "enableremote", "store", f"directory={target.parent / 'remote'}", check=False)
         return self.tool(target, "get", "-q", "data", check=False)
 
     def objects(self, remote: Path) -> list[Path]:
