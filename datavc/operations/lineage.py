@@ -132,7 +132,7 @@ class _Walk:
         self, graph: Graph, run: Node, record: Digest, depth: int
     ) -> list[tuple[Node, Digest | None, Digest | None, int]]:
         found: list[tuple[Node, Digest | None, Digest | None, int]] = []
-        for edge in self._index.edges_of(record):
+        for edge in self._index.edges_of(record, *(("in", "resumes") if self._up else ("out",))):
             if edge.way == "resumes":
                 if (
                     self._up
@@ -142,8 +142,6 @@ class _Walk:
                     before = graph.nodes.setdefault(str(edge.maker), _run_node(known))
                     graph.connect(before.id, run.id)
                     found.append((before, edge.maker, None, depth + 1))
-                continue
-            if (edge.way == "in") != self._up:
                 continue
             data = _data_node(edge.digest, edge.path)
             data = graph.nodes.setdefault(data.id, data)

@@ -63,7 +63,7 @@ def _remote_runs(store: RemoteStore, limit: int | None, progress: Progress) -> l
 
 
 def _row(index: LineageIndex, known: Known) -> RunRow:
-    made = [edge.path for edge in index.edges_of(known.digest) if edge.way == "out"]
+    made = [edge.path for edge in index.edges_of(known.digest, "out")]
     return RunRow(known.digest, known.start, known.status, known.stage, known.command, made)
 
 

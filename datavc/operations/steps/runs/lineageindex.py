@@ -21,14 +21,14 @@ from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.roots import read_root
 
-_VERSION = 1
+_VERSION = 2
 _AT_ONCE = 100
 _TABLES = """
 CREATE TABLE seen (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE records (digest TEXT PRIMARY KEY, start TEXT, status TEXT, stage TEXT, command TEXT) WITHOUT ROWID;
 CREATE TABLE edges (record TEXT, way TEXT, path BLOB, digest TEXT, kind TEXT, maker TEXT);
 CREATE INDEX by_digest ON edges (digest, way);
-CREATE INDEX by_record ON edges (record);
+CREATE INDEX by_record ON edges (record, way);
 CREATE INDEX by_maker ON edges (maker);
 """
 
@@ -126,11 +126,14 @@ class LineageIndex:
         ).fetchall()
         return Digest.parse(rows[0][0]) if len(rows) == 1 else None
 
-    def edges_of(self, record: Digest) -> list[Edge]:
-        """What a record read and made."""
+    def edges_of(self, record: Digest, *ways: str) -> list[Edge]:
+        """What a record read, made and resumes, or those of that in some ``ways`` alone."""
         return [
             _edge(row)
-            for row in self._database.execute("SELECT * FROM edges WHERE record = ?", (str(record),))
+            for way in ways or ("in", "out", "resumes")
+            for row in self._database.execute(
+                "SELECT * FROM edges WHERE record = ? AND way = ?", (str(record), way)
+            )
         ]
 
     def makers(self, digest: Digest) -> list[Edge]:
