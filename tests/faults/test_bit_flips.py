@@ -22,7 +22,7 @@ from datavc.operations.fsck import fsck
 from datavc.operations.fsck_remote import fsck_remote
 from datavc.repo import Repo
 
-_PARTS = 24
+_PARTS = 96
 _FEW = (211, 0)
 strides = pytest.mark.parametrize(
     "bits",
