@@ -4,7 +4,7 @@ python tests/benchmarks/observing.py [--files N] [--turns N] [--jobs NAME...] [-
 
 Three jobs over one dataset: ``open`` reads each file once and does nothing with it, ``open5`` five times, ``work`` works on
 each for as long as decoding a small image takes, with nothing that allocates: a hook more or less moves the heap. Turns
-alternate, and the best of each way is told, since other work on the machine only adds; CPU seconds are those of all processes.
+alternate, and the best of each way is told, since other work on the machine only adds; CPU seconds are of all processes.
 """
 
 from __future__ import annotations
