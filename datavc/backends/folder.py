@@ -44,6 +44,8 @@ class FolderBackend(Backend):
         self._file_mode = self._folder_mode & 0o444
         self._group = top.st_gid
         self._local = threading.local()
+        # How often a name was given to other bytes, or to none: what a thread has open from before may be the former ones.
+        self._changes = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FolderBackend, (self.root,)
@@ -147,12 +149,14 @@ class FolderBackend(Backend):
             self._prepare(source)
             self._make_folders(target.parent)
             os.replace(source, target)
+            self._changes += 1
             fsync_folder(target.parent)
 
     def delete(self, name: str) -> None:
         target = self.root / check_name(name)
         with storage_errors(target), contextlib.suppress(FileNotFoundError):
             target.unlink()
+            self._changes += 1
             fsync_folder(target.parent)
 
     def now(self) -> float:
@@ -192,8 +196,8 @@ class FolderBackend(Backend):
     def _open_files(self) -> _OpenFiles:
         # Of each thread its own: one must not close what another reads from.
         files: _OpenFiles | None = getattr(self._local, "files", None)
-        if files is None or files.pid != os.getpid():
-            files = self._local.files = _OpenFiles()
+        if files is None or files.pid != os.getpid() or files.changes != self._changes:
+            files = self._local.files = _OpenFiles(self._changes)
         return files
 
     def _open(self, name: str) -> int:
@@ -271,15 +275,16 @@ class FolderBackend(Backend):
         self._make_folders(place)
         flat = str(target.relative_to(self.root)).replace("/", "-")
         os.rename(target, place / f"{flat}-{os.urandom(4).hex()}")
-        self.close()
+        self._changes += 1
 
 
 class _OpenFiles:
     """Descriptors that are kept for the next read; bare numbers, which nobody else would close."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: int) -> None:
         self.fds: OrderedDict[str, int] = OrderedDict()
         self.pid = os.getpid()
+        self.changes = changes
 
     def close(self) -> None:
         if self.pid == os.getpid():

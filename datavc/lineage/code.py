@@ -19,7 +19,7 @@ LARGEST_BYTES = 10 << 20
 _LARGEST_WITHOUT_GIT = 1 << 20
 _MOST_FILES, _MOST_BYTES = 20_000, 256 << 20
 _PRIVATE = (b".datavc", b".git")
-_POINTER = b".datavc"
+_COMPILED = b"__pycache__"
 Redact = Callable[[bytes, bytes], bytes]
 """Takes secrets out of the content of the file at a path."""
 
@@ -82,7 +82,9 @@ def _take(code: Code, root: bytes, path: bytes, limit: int, redact: Redact) -> N
 def _paths(root: bytes, git: Git | None, datasets: set[bytes]) -> Iterator[bytes]:
     if git is not None:
         listed = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        yield from (path.rstrip(b"/") for path in sorted(set(listed.split(b"\0"))) if path)
+        # What Python compiled is no code, although nobody told git to ignore it.
+        paths = (path.rstrip(b"/") for path in sorted(set(listed.split(b"\0"))))
+        yield from (path for path in paths if path and _COMPILED not in path.split(b"/"))
         return
     for folder, names, files in os.walk(root):
         inner = folder[len(root) + 1 :]
@@ -90,7 +92,7 @@ def _paths(root: bytes, git: Git | None, datasets: set[bytes]) -> Iterator[bytes
         names[:] = sorted(
             name
             for name in names
-            if name not in _PRIVATE and name != b"__pycache__" and prefix + name not in datasets
+            if name not in _PRIVATE and name != _COMPILED and prefix + name not in datasets
         )
         yield from (prefix + name for name in sorted(files))
 

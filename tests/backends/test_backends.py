@@ -8,6 +8,7 @@ import pickle
 import signal
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,18 @@ def test_scratch_is_left_alone_when_its_lock_was_made_anew_while_it_was_swept(tm
         assert (parent / "0123").is_dir()
     assert (parent / "0123.lock").exists()
     os.close(held[0])
+
+
+@pytest.mark.parametrize("change", ["replace", "delete", "put_aside"])
+def test_what_one_thread_changes_no_other_reads_as_it_was(tmp_path, change):
+    backend = FolderBackend(tmp_path)
+    backend.write(NAME, b"damaged")
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(backend.read, NAME).result() == b"damaged"
+        if change == "replace":
+            backend.replace(NAME, b"mended")
+            assert other.submit(backend.read, NAME).result() == b"mended"
+        else:
+            getattr(backend, change)(NAME)
+            with pytest.raises(StoredFileNotFound):
+                other.submit(backend.read, NAME).result()
