@@ -238,6 +238,7 @@ def test_killed_anywhere_it_loses_nothing_and_goes_on(
     command = ["gc", "--repack", "--yes", "--most", "--grace", grace]
     start = half_dead.root.parent / "start"
     shutil.copytree(half_dead.root, start, symlinks=True)
+    before = len(packs(cache(half_dead)))
     half_dead.run("gc", "--repack", "--yes", "--most", "--grace", "0")
     fewest = len(packs(cache(half_dead)))
     for point in range(first, 1000, 6):
@@ -253,7 +254,8 @@ def test_killed_anywhere_it_loses_nothing_and_goes_on(
         half_dead.run("fsck")
         assert {name: half_dead.run("cat", name).out for name in kept} == kept
         assert not list((cache(half_dead) / "trash").glob("*"))
-        assert len(packs(cache(half_dead))) == fewest
+        # A few that the killed one wrote may stay: so many tiny packs are no burden.
+        assert len(packs(cache(half_dead))) <= fewest + repacking._FEW_TINY < before
     assert point > 20
     record_property("points", (point - first) // 6)
 
