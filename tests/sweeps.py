@@ -41,7 +41,8 @@ _MOST_POINTS = 2000
 _SHORT_COPY = 4096
 CRASHED = 97  # a traceback; no command ends with it on purpose
 _tell = os.write  # as it is before any fault is put into it
-DOCUMENTED_CODES = frozenset({0, 1, 3, 11, 12})
+# 125: `run`, where datavc itself failed.
+DOCUMENTED_CODES = frozenset({0, 1, 3, 11, 12, 125})
 
 
 def run_killed(project: Project, arguments: list[str], point: int) -> int:

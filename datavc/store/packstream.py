@@ -127,6 +127,8 @@ class PackStream:
         self._executor = None
         for pack, is_ours, future in waiting:
             self._published(publish_pack(self._backend, pack) if is_ours else future.result())
+        if self._writer is not None and self._writer.failed:
+            self._writer = None
         self._publish_current()
 
     def abandon(self) -> None:

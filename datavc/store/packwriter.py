@@ -58,6 +58,7 @@ class PackWriter:
         self._buffer: list[bytes] = []
         self._buffered = 0
         self.size = 0
+        self.failed = False
         self._put(encode_pack_header(algorithm, content))
 
     def __len__(self) -> int:
@@ -135,5 +136,11 @@ class PackWriter:
     def _write(self, block: bytes | memoryview) -> None:
         # Hash the very bytes that are written, not another copy of them.
         self._hash.update(block)
-        with storage_errors(self._path):
-            write_all(self._fd, block)
+        try:
+            with storage_errors(self._path):
+                write_all(self._fd, block)
+        except BaseException:
+            # Nobody knows what the file has now: it must not be sealed, and cannot be, closed.
+            self.failed = True
+            self.abandon()
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from datavc.backends.memory import MemoryBackend
 from datavc.errors import DatavcError, DigestMismatch, IntegrityError, OutOfSpace, StoredFileNotFound
 from datavc.formats import codec
 from datavc.formats.pack import DATA, LIST, MAX_ENTRY_BYTES, MAX_PACK_ENTRIES, META, NONE, WHOLE, ZSTD
-from datavc.store import layout
+from datavc.store import layout, packwriter
 from datavc.store.packreader import decode_entry, locations, open_pack, read_footer
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import PackWriter
@@ -197,6 +198,27 @@ def test_abandoning_a_stream_keeps_what_was_published_and_drops_the_rest(backend
 
     assert list(scratch.iterdir()) == []
     assert {file.name for file in backend.list("packs/")} == {pack_file(pack) for pack in packs}
+
+
+def test_a_pack_that_a_full_disk_cut_off_is_never_published(
+    backend: Backend, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The disk is full for one write, and has room again when an interrupted fetch keeps what it has verified.
+    stream = PackStream(backend, scratch, "xxh128", DATA, published=lambda pack: None)
+    stream.add(XXH(b"a"), b"a")
+    with monkeypatch.context() as full:
+        full.setattr(packwriter, "write_all", _full)
+        with pytest.raises(OutOfSpace):
+            stream.close()
+
+    stream.close_at_once()
+
+    assert list(backend.list("packs/")) == []
+    assert list(scratch.iterdir()) == []
+
+
+def _full(fd: int, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "no room")
 
 
 def test_a_footer_is_read_from_afar_in_three_small_reads(scratch: Path):
