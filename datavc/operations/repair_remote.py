@@ -26,8 +26,8 @@ from datavc.store import layout
 from datavc.store.checklog import ANEW
 from datavc.store.note import STORE_FORMAT
 from datavc.store.remote import RemoteStore
+from datavc.store.replacing import copy_aside
 from datavc.store.roots import list_roots
-from datavc.store.sending import copy_aside
 from datavc.store.upgrading import old_packs, upgrade_store
 
 

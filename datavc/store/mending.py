@@ -1,8 +1,9 @@
 """Mending a cache: what is damaged is put aside, once what is sound in it was stored anew. Nothing is deleted.
 
 Order: sound entries into new packs; pack indexes that name these instead; then the old indexes and the damaged packs go
-into ``quarantine/``. Killed in between, the damage is still there to be found. Roots that named the old indexes prove
-nothing from then on; :meth:`Mender.finish` gives them the new ones, if by then all that was lost is here again.
+into ``quarantine/``, those at once of which all was sound, and which the new ones replace under the same name. Killed in
+between, the damage is still there to be found. Roots that named the old indexes prove nothing from then on;
+:meth:`Mender.finish` gives them the new ones, if by then all that was lost is here again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import xxhash
 
+from datavc.backends.base import Backend
 from datavc.errors import DatavcError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import (
@@ -33,6 +35,7 @@ from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
+from datavc.store.replacing import ReplacingBackend
 from datavc.store.roots import MAX_INDEXES, list_roots, write_root
 
 Warn = Callable[[str], None]
@@ -72,12 +75,15 @@ class Mender:
             affected = {
                 name: index for name, index in indexes.items() if not damaged.isdisjoint(index.packs())
             }
-            self._rewrite(affected, damaged, orphans - damaged, indexes)
-            for name in (*affected, *damaged_indexes):
-                self._replaced.add(name)
-                self._put_aside(layout.index_path(name))
-            for pack in damaged:
-                self._put_aside(layout.pack_path(pack))
+            # What takes the place of something damaged may be that as it once was, under the name that it has.
+            old = {layout.index_path(name) for name in damaged_indexes} | {*map(layout.pack_path, damaged)}
+            store = ReplacingBackend(self._backend, old)
+            new = self._rewrite(store, affected, damaged, orphans - damaged, indexes)
+            self._new += new
+            self._replaced.update(affected, damaged_indexes)
+            old |= {layout.index_path(name) for name in affected}
+            for path in old - store.replaced - {layout.index_path(name) for name in new}:
+                self._put_aside(path)
         for path in self._blobs_of(wanted):
             self._check_blob(path)
 
@@ -187,11 +193,13 @@ class Mender:
 
     def _rewrite(
         self,
+        store: Backend,
         affected: dict[str, ObjectIndex],
         damaged: set[bytes],
         orphans: set[bytes],
         indexes: dict[str, ObjectIndex],
-    ) -> None:
+    ) -> list[str]:
+        """Store what is sound of the damaged packs; returns the pack indexes that name all that the affected ones did."""
         builder = IndexBuilder(self._cache.algorithm)
         suspects: list[tuple[bytes, Location]] = []
         for index in affected.values():
@@ -207,7 +215,7 @@ class Mender:
         with self._cache.scratch() as scratch:
             streams = {
                 content: PackStream(
-                    self._backend, scratch, self._cache.algorithm, content, published=builder.add_pack
+                    store, scratch, self._cache.algorithm, content, published=builder.add_pack
                 )
                 for content in (DATA, META)
             }
@@ -217,7 +225,7 @@ class Mender:
                     streams[content].add_stored(digest, entry, location[3], form, packed)
                     saved.add(digest)
         self._lost |= {digest for digest, _ in suspects} - saved
-        self._new += builder.publish(self._backend)
+        return builder.publish(store)
 
     def _index_orphan(self, builder: IndexBuilder, pack: bytes) -> None:
         data = self._backend.read(layout.pack_path(pack))

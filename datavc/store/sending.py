@@ -6,10 +6,8 @@ sent, so that a push that was interrupted makes the same packs again, asks for e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +15,6 @@ from typing import Protocol
 import xxhash
 
 from datavc.backends.base import Backend
-from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import ConflictError, DatavcError, StoredFileNotFound
 from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.header import HEADER_BYTES
@@ -32,6 +29,7 @@ from datavc.store.index import IndexBuilder, Location
 from datavc.store.packreader import decode_entry, read_footer
 from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
+from datavc.store.replacing import ReplacingBackend
 
 # Packs below this are copied into larger ones where there are more than so many: each costs two requests, some 30 ms.
 # One of more entries costs more to copy (25 microseconds each) than to send.
@@ -251,45 +249,22 @@ class Sender:
         self._progress.advance(size=size, files=1)
 
 
-class _OnceBackend(WrappingBackend):
+class _OnceBackend(ReplacingBackend):
     """Asks for a pack before it sends it: what is there in that length is not sent again, unless it is known to be broken."""
 
-    def __init__(self, inner: Backend, broken: set[str]) -> None:
-        super().__init__(inner)
-        self._broken = broken
-
     def has(self, name: str, size: int) -> bool:
-        if name in self._broken:
+        if name in self.broken:
             return False
         try:
             return self.inner.head(name).size == size
         except StoredFileNotFound:
             return False
 
-    def write(self, name: str, data: bytes) -> bool:
-        if name not in self._broken:
-            return self.inner.write(name, data)
-        copy_aside(self.inner, name)
-        self.inner.replace(name, data)
-        return True
-
     def write_file(self, name: str, source: Path) -> bool:
-        size = source.stat().st_size
-        if self.has(name, size):
+        if self.has(name, source.stat().st_size):
             source.unlink()
             return False
-        if name in self._broken:
-            self.write(name, source.read_bytes())
-            source.unlink()
-            return True
-        return self.inner.write_file(name, source)
-
-
-def copy_aside(backend: Backend, name: str) -> None:
-    """Keep a copy, under ``quarantine/``, of a damaged file that is about to be replaced; meanwhile it stays readable."""
-    with suppress(StoredFileNotFound):
-        data = backend.read(name)
-        backend.write(f"quarantine/{name.replace('/', '-')}-{os.urandom(4).hex()}", data)
+        return super().write_file(name, source)
 
 
 def pack_limits(bandwidth: float | None) -> int:

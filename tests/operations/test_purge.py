@@ -150,6 +150,7 @@ def test_derived_data_and_runs_are_told(project: Project, origin: Path):
     )
     said = json.loads(project.run("purge", "data/17.txt", "--reason", "x", "--dry-run", "--json").out)
 
+    # In the order of the runs.
     assert [path for path, _ in said["derived"]] == ["out.txt", "next.txt"]
     assert [record["command"].split()[0] for record in said["records"]] == ["cp", "sort"]
     assert "next.txt" in project.run("purge", "data/17.txt", "--reason", "x", "--dry-run").out

@@ -10,7 +10,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.naming.versions import is_digest
-from datavc.operations.steps.runs.lineageindex import LineageIndex
+from datavc.operations.steps.runs.lineageindex import Known, LineageIndex
 from datavc.operations.steps.runs.recordstore import read_record
 from datavc.operations.steps.trees.trees import TreeSource, deep_recursion, entries
 from datavc.repo import Repo
@@ -198,23 +198,29 @@ def derived_from(repo: Repo, digests: Iterable[Digest]) -> Derived:
 
 def _derived(repo: Repo, index: LineageIndex, pending: list[Digest]) -> Derived:
     derived, seen = Derived(), set(pending)
-    records = {edge.record for digest in pending for edge in index.makers(digest)}
+    runs = {edge.record: index.known(edge.record) for digest in pending for edge in index.makers(digest)}
     while pending:
-        readers = {edge.record for digest in pending for edge in index.readers(digest)}
+        readers = {
+            edge.record: index.known(edge.record) for digest in pending for edge in index.readers(digest)
+        }
         pending = []
-        records |= readers
-        for record in sorted(readers):
+        runs |= readers
+        # In the order in which they ran, so that what was made of something comes after it.
+        for record, _ in sorted(readers.items(), key=_start):
             for edge in index.edges_of(record):
                 if edge.way == "out" and edge.digest is not None and edge.digest not in seen:
                     seen.add(edge.digest)
                     pending.append(edge.digest)
                     derived.data.append((edge.path, edge.digest))
-    for record in records:
-        known = index.known(record)
+    for record, known in sorted(runs.items(), key=_start):
         if known is not None:
             derived.records.append(AffectedRecord(record, known.command, known.start, _logs(repo, record)))
-    derived.records.sort(key=lambda row: row.when)
     return derived
+
+
+def _start(run: tuple[Digest, Known | None]) -> tuple[str, Digest]:
+    record, known = run
+    return known.start if known is not None else "", record
 
 
 def _logs(repo: Repo, record: Digest) -> dict[str, Digest]:
