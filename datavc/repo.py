@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.durable import storage_errors, write_durably
-from datavc.errors import ConflictError, MalformedError, RepoNotFound, UnsupportedFormat, UsageError
+from datavc.errors import (
+    ConflictError,
+    DatavcError,
+    MalformedError,
+    RepoNotFound,
+    UnsupportedFormat,
+    UsageError,
+)
 from datavc.formats.config import Config, environment_config, merge_config, read_config
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, seen_from, shell_word, show
@@ -233,12 +240,24 @@ class Repo:
             )
         return pointer
 
-    def datasets(self) -> list[Dataset]:
-        """Every dataset whose pointer is in the workspace, by path."""
+    def datasets(self, unreadable: dict[bytes, DatavcError] | None = None) -> list[Dataset]:
+        """Every dataset whose pointer is in the workspace, by path.
+
+        Why a pointer cannot be read goes into ``unreadable``, by the dataset's path.
+
+        Raises:
+            MalformedError, ConflictError: a pointer cannot be read, without ``unreadable``.
+        """
         found = []
         for name in self.pointer_paths():
             path = name.removesuffix(POINTER_SUFFIX)
-            pointer = self.read_pointer(path)
+            try:
+                pointer = self.read_pointer(path)
+            except DatavcError as error:
+                if unreadable is None:
+                    raise
+                unreadable[path] = error
+                continue
             if pointer is not None:
                 found.append(Dataset(path, pointer))
         return sorted(found, key=lambda dataset: dataset.path)

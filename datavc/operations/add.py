@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from datavc.durable import write_durably
-from datavc.errors import ConflictError, NotFoundError, OutOfSpace, UsageError
+from datavc.errors import ConflictError, DatavcError, NotFoundError, OutOfSpace, UsageError
 from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show, to_text
+from datavc.formats.paths import is_inside, show, to_text
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.tree import FOLDER, KIND_NAMES, Entry
 from datavc.git.ignorefile import ignore_file
@@ -141,7 +141,8 @@ def add(
 
 
 def _jobs(repo: Repo, paths: list[bytes], *, update_all: bool) -> list[_Job]:
-    datasets = repo.datasets()
+    unreadable: dict[bytes, DatavcError] = {}
+    datasets = repo.datasets(None if update_all else unreadable)
     if update_all:
         if paths:
             raise UsageError(
@@ -154,7 +155,11 @@ def _jobs(repo: Repo, paths: list[bytes], *, update_all: bool) -> list[_Job]:
         )
     work: dict[bytes, _Job] = {}
     for path in paths:
-        job = _job(repo, repo.relative(path), datasets)
+        relative = repo.relative(path)
+        for other, error in unreadable.items():
+            if is_inside(relative, other) or is_inside(other, relative):
+                raise error
+        job = _job(repo, relative, datasets)
         if job.path in work:
             raise UsageError(f"{show(job.path)} is named more than once", "name each dataset once")
         work[job.path] = job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datavc.errors import NotFoundError
+from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.paths import is_inside, show
 from datavc.repo import POINTER_SUFFIX, Dataset, Repo
 
@@ -25,8 +25,43 @@ def select(repo: Repo, paths: list[bytes], among: list[Dataset] | None = None) -
     Raises:
         NotFoundError: a path has nothing to do with any dataset.
         UsageError: a path is outside of the repository.
+        MalformedError, ConflictError: the pointer of one of them cannot be read.
     """
-    datasets = repo.datasets() if among is None else among
+    if among is not None:
+        return _selected(repo, paths, among, " at that revision")
+    selected, unreadable = select_readable(repo, paths)
+    for error in unreadable.values():
+        raise error
+    return selected
+
+
+def select_readable(repo: Repo, paths: list[bytes]) -> tuple[list[Selected], dict[bytes, DatavcError]]:
+    """Like :func:`select`, of the workspace; of the datasets meant whose pointers cannot be read it is told why, by path.
+
+    Raises:
+        NotFoundError: a path has nothing to do with any dataset.
+        UsageError: a path is outside of the repository.
+    """
+    unreadable: dict[bytes, DatavcError] = {}
+    datasets = repo.datasets(unreadable)
+    if not paths:
+        return _selected(repo, [], datasets), unreadable
+    meant: dict[bytes, DatavcError] = {}
+    others = []
+    for path in paths:
+        relative = repo.relative(path)
+        hit = {
+            name: error
+            for name, error in unreadable.items()
+            if is_inside(name, relative.removesuffix(POINTER_SUFFIX)) or is_inside(relative, name)
+        }
+        meant |= hit
+        if not hit or any(is_inside(dataset.path, relative) for dataset in datasets):
+            others.append(path)
+    return _selected(repo, others, datasets) if others else [], meant
+
+
+def _selected(repo: Repo, paths: list[bytes], datasets: list[Dataset], where: str = "") -> list[Selected]:
     if not paths:
         return [Selected(dataset) for dataset in datasets]
     known = {dataset.path for dataset in datasets}
@@ -34,7 +69,7 @@ def select(repo: Repo, paths: list[bytes], among: list[Dataset] | None = None) -
     for path in paths:
         relative = repo.relative(path)
         named = relative.removesuffix(POINTER_SUFFIX)
-        if named != relative and (repo.read_pointer(named) if among is None else named in known):
+        if named != relative and named in known:
             relative = named
         found = False
         for dataset in datasets:
@@ -45,7 +80,6 @@ def select(repo: Repo, paths: list[bytes], among: list[Dataset] | None = None) -
                 parts.setdefault(dataset.path, set()).add(relative[len(dataset.path) + 1 :])
                 found = True
         if not found:
-            where = "" if among is None else " at that revision"
             raise NotFoundError(
                 f"{show(relative) or '.'} is no dataset{where}, and none lies in it", "datavc status"
             )

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from datavc.errors import DatavcError, ObjectNotFound
-from datavc.operations.selection import Selected, select
+from datavc.errors import ConflictError, DatavcError, ObjectNotFound
+from datavc.operations.selection import Selected, select_readable
 from datavc.operations.steps.examining.examine import View, base_trees, examine
 from datavc.operations.steps.naming.notes import uncommitted_pointers
 from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.progress import SILENT, Progress
-from datavc.repo import Repo
+from datavc.repo import POINTER_SUFFIX, Repo
 
 if TYPE_CHECKING:
     from datavc.operations.steps.comparing.compare import Change
+
+IN_CONFLICT = "in conflict"
+UNREADABLE_POINTER = "pointer unreadable"
 
 
 @dataclass(slots=True)
@@ -22,12 +25,13 @@ class DatasetStatus:
     """One dataset. ``states`` are words of the reference page of ``status``, the first being the one that matters most.
 
     ``base`` and ``pointer_digest`` are digests as text; ``partial`` lists the sub-paths that were checked out;
-    ``problems`` are paths that could not be read or recorded, each with the reason.
+    ``problems`` are paths that could not be read or recorded, each with the reason. A pointer that cannot be read has no
+    digest, and is the problem; ``hint`` is then what to type.
     """
 
     path: bytes
     states: list[str]
-    pointer_digest: str
+    pointer_digest: str | None
     base: str | None = None
     pointer_committed: bool = True
     added: list[Change] = field(default_factory=list)
@@ -36,6 +40,7 @@ class DatasetStatus:
     renamed: list[Change] = field(default_factory=list)
     partial: list[bytes] | None = None
     problems: list[tuple[bytes, str]] = field(default_factory=list)
+    hint: str | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -54,16 +59,24 @@ def status(
 ) -> list[DatasetStatus]:
     """The standing of the datasets that ``paths`` name, hold or lie in; of all without paths. Changes nothing.
 
-    Trees that are not here and are needed to tell what changed are fetched, unless ``offline``.
+    Trees that are not here and are needed to tell what changed are fetched, unless ``offline``. A dataset whose pointer
+    cannot be read hides none of the others: it is ``in conflict``, or its ``pointer unreadable``.
 
     Raises:
         NotFoundError: a path has nothing to do with any dataset.
-        MalformedError, ConflictError: a pointer cannot be read, or has merge conflict markers.
     """
     uncommitted = uncommitted_pointers(repo)
-    selected = select(repo, paths)
+    selected, unreadable = select_readable(repo, paths)
     with looking_afar(repo, offline=offline, progress=progress):
-        return [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
+        rows = [_status(repo, item, uncommitted, jobs, progress, rehash) for item in selected]
+    rows += [_unreadable(path, error) for path, error in unreadable.items()]
+    return sorted(rows, key=lambda row: row.path)
+
+
+def _unreadable(path: bytes, error: DatavcError) -> DatasetStatus:
+    state = IN_CONFLICT if isinstance(error, ConflictError) else UNREADABLE_POINTER
+    problem = path + POINTER_SUFFIX, error.message
+    return DatasetStatus(path, [state], None, pointer_committed=False, problems=[problem], hint=error.hint)
 
 
 def _status(

@@ -307,3 +307,34 @@ def test_what_is_not_here_comes_from_a_remote_before_the_merge_is_committed(
 
     assert contents(clone) == BASE | {"data/a/x": "2", "data/a/y": "3"}
     assert clone.run("status").out == "data: pointer not committed\n"
+
+
+def test_one_dataset_in_conflict_hides_none_of_the_others(conflict: Callable[..., Project]):
+    project = conflict({"data/a/x": "2"}, {"data/a/y": "3"})
+    project.write({"another/x": "1", "broken/x": "1"})
+    project.run("add", "another", "broken")
+    project.write({"another/x": "2"})
+
+    shown = project.run("status", code=1)
+    assert "data: in conflict\n" in shown.out and "another: modified" in shown.out
+    assert shown.err.endswith(
+        "error: data.datavc has merge conflict markers\nhint: datavc resolve data.datavc\n"
+    )
+    rows = json.loads(project.run("status", "--json", code=1).out)
+    assert [(row["path"], row["states"][0]) for row in rows] == [
+        ("another", "modified"),
+        ("broken", "pointer not committed"),
+        ("data", "in conflict"),
+    ]
+    assert project.run("status", "--exit-code", code=4).out == shown.out
+
+    # What does not concern it goes on; what does is refused by name.
+    assert "error" not in project.run("status", "another").err
+    project.run("add", "another")
+    project.run("checkout", "another", "broken")
+    assert "data.datavc has merge conflict markers" in project.run("checkout", code=1).err
+
+    project.write({"broken.datavc": "nonsense"})
+    shown = project.run("status", code=12)
+    assert "broken: pointer unreadable\n" in shown.out
+    assert "hint: git checkout HEAD -- broken.datavc\n" in shown.err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from datavc.cli.options import ExitCode, Json, Offline, Paths
 from datavc.cli.render import from_here, next_command, print_json, show_path, styled, talk
 from datavc.cli.session import current
+from datavc.errors import ConflictError, MalformedError
 from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
@@ -42,14 +43,16 @@ def status(
     """Say what state each dataset is in
 
     clean: as the pointer says. modified: you changed it (datavc add). behind: the pointer changed (datavc checkout).
-    diverged: both did. missing: nothing is there. partial: only parts were checked out. -v lists the paths.
+    diverged: both did. missing: nothing is there. partial: only parts were checked out. in conflict: a merge left both
+    versions of the pointer (datavc resolve). -v lists the paths.
 
     Examples:
       datavc status
       datavc status -v data/train
       datavc status --json --exit-code
 
-    Exit codes: 0 done, with --exit-code 1 where anything is not clean and 4 on errors, 10 no repository.
+    Exit codes: 0 done, with --exit-code 1 where anything is not clean and 4 on errors, 1 where a pointer is in conflict,
+    10 no repository, 12 where a pointer cannot be read.
     """
     from datavc.operations.status import status as look
     from datavc.repo import Repo
@@ -66,11 +69,25 @@ def status(
         if not rows:
             talk("no datasets yet")
             next_command("datavc add PATH")
+    _raise_unreadable(rows)
     return 1 if exit_code and not all(row.is_clean for row in rows) else None
 
 
+def _raise_unreadable(rows: list[DatasetStatus]) -> None:
+    """End with an error that names the pointers that cannot be read, after the state of every dataset was printed."""
+    from datavc.operations.status import UNREADABLE_POINTER
+
+    rows = [row for row in rows if row.pointer_digest is None]
+    if rows:
+        kind = MalformedError if any(UNREADABLE_POINTER in row.states for row in rows) else ConflictError
+        hints = dict.fromkeys(row.hint for row in rows if row.hint)
+        raise kind(
+            "; ".join(message for row in rows for _, message in row.problems), "\n".join(hints) or None
+        )
+
+
 def _print(repo: Repo, row: DatasetStatus) -> None:
-    style = "green" if row.is_clean else "yellow"
+    style = "green" if row.is_clean else "yellow" if row.pointer_digest else "red"
     counts = ", ".join(f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name))
     path = show_path(from_here(repo.root, row.path))
     print(f"{path}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
@@ -81,7 +98,7 @@ def _print(repo: Repo, row: DatasetStatus) -> None:
             [*row.added, *row.changed, *row.removed, *row.renamed], key=lambda item: item.path
         ):
             print("  " + describe(repo, change))
-    for problem, reason in row.problems:
+    for problem, reason in row.problems if row.pointer_digest else ():
         talk(f"  {show_path(problem)} {reason}")
     hints = (_NEXT[state] for state in row.states if state in _NEXT)
     hint = next(hints, None)
