@@ -21,10 +21,10 @@ from datavc.errors import (
     StorageError,
     StoredFileNotFound,
 )
-from datavc.formats.packindex import PackIndexReader
 from datavc.formats.root import Root, decode_root
 from datavc.formats.tombstone import RemovedRoots, Tombstone, decode_removed, encode_removed, encode_tombstone
 from datavc.store import layout
+from datavc.store.index import open_index
 from datavc.store.tombstones import CLAIM_SECONDS, REMOVED, WAITING, Doomed
 
 # Servers stamp files with whole seconds.
@@ -113,14 +113,14 @@ def packs_named(backend: Backend, names: Iterable[str], executor: Executor) -> d
     """The packs, with their lengths, that each of these pack indexes names; those that are gone meanwhile are left out."""
 
     def read(name: str) -> dict[bytes, int] | None:
-        path = layout.index_path(name)
         try:
-            return dict(PackIndexReader(partial(backend.read, path), backend.head(path).size).packs)
+            return dict(open_index(backend, name).packs)
         except StoredFileNotFound:
             return None
         except MalformedError as error:
             raise IntegrityError(
-                f"{path} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
+                f"{layout.index_path(name)} of {backend.describe()} cannot be read, and nobody knows what it needs: "
+                f"{error.message}",
                 "datavc fsck",
             ) from error
 

@@ -34,6 +34,12 @@ Location = tuple[bytes, int, int, int, int]
 _AS_FLAG = bytes(2 * codec & 0xFF for codec in range(256))
 
 
+def open_index(backend: Backend, name: str) -> PackIndexReader:
+    """A pack index, whatever its algorithm. Raises StoredFileNotFound, MalformedError, StorageError."""
+    path = layout.index_path(name)
+    return PackIndexReader(partial(backend.read, path), backend.head(path).size)
+
+
 class ObjectIndex:
     """Looks digests up in the pack indexes ``names``, opened when first needed.
 
@@ -62,14 +68,12 @@ class ObjectIndex:
         if self._readers is None:
             readers = []
             for name in self.names:
-                path = layout.index_path(name)
                 try:
-                    size = self._backend.head(path).size
+                    reader = open_index(self._backend, name)
                 except StoredFileNotFound:
                     if self._may_go:
                         continue
                     raise
-                reader = PackIndexReader(partial(self._backend.read, path), size)
                 if reader.algorithm == self._algorithm:
                     readers.append(reader)
             # From afar: indexes that were published together share the digests among them by their order. So the one that

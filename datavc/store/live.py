@@ -19,7 +19,7 @@ from datavc.formats.record import MAX_RECORD_BYTES, decode_record
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER, decode_tree
 from datavc.store import layout
-from datavc.store.index import Location
+from datavc.store.index import Location, open_index
 from datavc.store.reader import ObjectReader
 
 _MAX_TREE_BYTES = 1 << 30
@@ -40,8 +40,7 @@ class Live:
         self._readers: dict[str, PackIndexReader] = {}
         partly = {name for root in self._roots if not root.complete for name in root.indexes}
         for name in dict.fromkeys(name for root in self._roots for name in root.indexes):
-            path = layout.index_path(name)
-            self._readers[name] = PackIndexReader(partial(backend.read, path), backend.head(path).size)
+            self._readers[name] = open_index(backend, name)
         algorithms = {reader.algorithm for reader in self._readers.values()}
         self._marks = {
             algorithm: _Marks([one for one in self._readers.values() if one.algorithm == algorithm])

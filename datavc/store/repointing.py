@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from datavc.backends.base import Backend
 from datavc.formats.packindex import PackIndexReader
 from datavc.formats.root import Root
-from datavc.store import layout
-from datavc.store.index import IndexBuilder, Location, ObjectIndex
+from datavc.store.index import IndexBuilder, Location, ObjectIndex, open_index
 
 
 @dataclass(slots=True)
@@ -84,9 +82,3 @@ def publish_rows(
     for digest, location in rows:
         builder.add(digest, location, sizes[location[0]])
     return builder.publish(backend, empty=True)
-
-
-def open_index(backend: Backend, name: str) -> PackIndexReader:
-    """A pack index, whatever its algorithm. Raises StoredFileNotFound, MalformedError."""
-    path = layout.index_path(name)
-    return PackIndexReader(partial(backend.read, path), backend.head(path).size)

@@ -24,11 +24,11 @@ from datavc.formats.root import Root, encode_root
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
 from datavc.store.garbage import StoredRoot, read_roots
-from datavc.store.index import Location
+from datavc.store.index import Location, open_index
 from datavc.store.packreader import decode_entry, locations, open_pack
 from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
-from datavc.store.repointing import Rewriting, kept_rows, open_index, publish_rows, repointed
+from datavc.store.repointing import Rewriting, kept_rows, publish_rows, repointed
 from datavc.store.tombstones import Guard
 
 Keep = Callable[[bytes], bool]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import xxhash
@@ -19,13 +18,13 @@ from datavc.backends.wrapping import WrappingBackend
 from datavc.durable import storage_errors
 from datavc.errors import IntegrityError, OutOfSpace, StoredFileNotFound
 from datavc.formats.amounts import human_size
-from datavc.formats.packindex import MAX_INDEX_ROWS, PackIndexReader
+from datavc.formats.packindex import MAX_INDEX_ROWS
 from datavc.formats.root import Root
 from datavc.operations.steps.storing.placing import free_bytes
 from datavc.progress import Progress
 from datavc.store import layout
 from datavc.store.garbage import Census, StoredRoot, packs_named
-from datavc.store.index import merge_indexes
+from datavc.store.index import merge_indexes, open_index
 from datavc.store.live import Live
 from datavc.store.packreader import read_footer
 from datavc.store.repointing import Rewriting, repointed
@@ -212,8 +211,7 @@ def _merge(backend: Backend, whole: Rewriting, names: list[str]) -> None:
     taken: list[str] = []
     rows, algorithm = 0, ""
     for name in names:
-        path = layout.index_path(name)
-        reader = PackIndexReader(partial(backend.read, path), backend.head(path).size)
+        reader = open_index(backend, name)
         if rows + reader.row_count <= MAX_INDEX_ROWS:
             taken.append(name)
             rows += reader.row_count
