@@ -11,8 +11,9 @@ from datavc.formats.root import Root
 from datavc.operations.selection import select
 from datavc.operations.steps.cleaning.alone import alone
 from datavc.operations.steps.cleaning.evicting import Drop, Eviction
+from datavc.operations.steps.comparing.compare import changes
 from datavc.operations.steps.examining.emptying import empty_workspace
-from datavc.operations.steps.examining.examine import examine
+from datavc.operations.steps.examining.examine import View, base_trees, examine
 from datavc.operations.steps.naming.chosen import Version
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.holding import Holders
@@ -123,21 +124,41 @@ class _Evict:
         for dataset in datasets:
             view = examine(self._repo, dataset.path, dataset.pointer, jobs=jobs, progress=self._progress)
             if view.standing == "missing":
+                if view.state.checkout is not None and not dry_run:
+                    # An earlier one was killed when the last file was gone.
+                    self._repo.drop_state(dataset.path)
+                    self._forget(dataset)
                 continue
-            reason = self._why_not_empty(view.standing, bool(view.scan.problems), dataset)
+            reason = self._why_not_empty(view, dataset)
             files = 0
             if reason is None and not dry_run:
                 files = empty_workspace(self._repo, view)
-                self._states = [state for state in self._states if state.path != dataset.path]
+                self._forget(dataset)
             self._result.emptied.append(EmptiedDataset(dataset.path, files or dataset.pointer.files, reason))
 
-    def _why_not_empty(self, standing: str, has_problems: bool, dataset: Dataset) -> str | None:
-        if has_problems or standing != "clean":
-            return f"it is {'unreadable' if has_problems else standing}"
+    def _forget(self, dataset: Dataset) -> None:
+        self._states = [state for state in self._states if state.path != dataset.path]
+
+    def _why_not_empty(self, view: View, dataset: Dataset) -> str | None:
+        if view.scan.problems:
+            return "it is unreadable"
+        if view.standing != "clean" and not self._is_emptied_in_part(view):
+            return f"it is {view.standing}"
         pointer = dataset.pointer
         version = Version(dataset.path, dataset.digest, pointer.kind, pointer.size, pointer.files, None)
         name, reason = self._find(version)
         return reason if name is None else None
+
+    def _is_emptied_in_part(self, view: View) -> bool:
+        """Whether an earlier one was interrupted here: what is left is what the pointer says, less some files."""
+        under_way = view.state.checkout
+        if under_way is None or (under_way.target, under_way.kind) != view.target:
+            return False
+        try:
+            left = changes(view, base_trees(self._repo, view.target))
+        except DatavcError:
+            return False
+        return all(change.status == "removed" for change in left)
 
     def drop(self, paths: set[bytes] | None, max_size: int | None, *, dry_run: bool) -> EvictResult:
         """Drop what can go."""

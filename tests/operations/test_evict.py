@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 from projects import Project
 from servers import S3Server, s3_server
+from sweeps import COMPLETED, run_killed
 
 from datavc.backends.folder import FolderBackend
 from datavc.formats.root import decode_root, encode_root
@@ -233,6 +235,9 @@ def test_a_file_that_is_edited_at_the_last_moment_stays(pushed: Project, monkeyp
     assert pushed.read("data/sub/b") == b"edited just now"
     assert "checkout unfinished" in pushed.run("status", "data").out
     assert "interrupted" in pushed.run("add", "data", code=1).err
+    again = pushed.run("evict", "--workspace", "data")
+    assert "data: stays in the workspace: it is modified" in again.out
+    assert pushed.read("data/sub/b") == b"edited just now"
 
 
 def test_ignored_files_are_not_datavcs_to_delete(project: Project):
@@ -392,3 +397,20 @@ def test_a_version_that_is_here_in_part_keeps_no_blob_of_another(linked: Project
 
     assert stored(clone, "blobs") == []
     assert clone.read("other/one/x") == b"x"
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_one_that_was_killed_anywhere_is_finished_by_the_same_command(pushed: Project, step: int):
+    for point in count(1, step):
+        shutil.rmtree(pushed.root / "data", ignore_errors=True)
+        pushed.run("pull")
+        ended = run_killed(pushed, ["evict", "--workspace"], point)
+        if ended != COMPLETED:
+            pushed.run("evict", "--workspace")
+        assert not (pushed.root / "data").exists() and not (pushed.root / "other").exists()
+        assert (
+            pushed.run("status").out == "data: missing, not in the cache\nother: missing, not in the cache\n"
+        )
+        assert stored(pushed, "packs") == []
+        if ended == COMPLETED:
+            break
