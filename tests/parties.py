@@ -55,7 +55,7 @@ from datavc.store.tombstones import GRACE_SECONDS
 
 DAY = 86_400.0
 _open_cache = Repo.__dict__["cache"].func
-_LOADED = ("datavc.operations", "datavc.store", "datavc.repo")
+_LOADED = ("datavc.formats.times", "datavc.operations", "datavc.store", "datavc.repo")
 _DROPPED = {"data/a": "to be dropped " * 300, "data/c": "and this " * 99}
 
 

@@ -7,7 +7,6 @@ deletes these. Until then ``restore`` brings all of it back.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from contextlib import nullcontext
 from datavc.backends.base import Backend
 from datavc.errors import ConflictError, OutOfSpace, UsageError
 from datavc.formats.amounts import human_size
+from datavc.formats.times import utc_text
 from datavc.formats.tombstone import Tombstone
 from datavc.operations.steps.cleaning.collecting import checked_clock, opened
 from datavc.operations.steps.cleaning.expiring import Expire, expiring
@@ -223,9 +223,9 @@ class _Gc:
         waiting = [one for one in doomed if one not in due]
         result.waiting_bytes = sum(_size(census, one.tombstone) for one in waiting)
         if waiting:
-            result.next = _time(min(one.since for one in waiting) + grace)
+            result.next = utc_text(min(one.since for one in waiting) + grace)
         elif garbage and grace:
-            result.next = _time(self._now + grace)
+            result.next = utc_text(self._now + grace)
         if grace:
             result.doomed_bytes = garbage.size
         else:
@@ -276,7 +276,7 @@ class _Gc:
         stone = Tombstone(
             repo_id,
             "",
-            _time(self._now),
+            utc_text(self._now),
             tuple(garbage.indexes),
             tuple(map(layout.sealed_name, garbage.packs)),
             tuple(name.rpartition("/")[2] for name in garbage.blobs),
@@ -338,7 +338,3 @@ def _size(census: Census, stone: Tombstone, *, blobs: bool = True) -> int:
 
 def _is_older(age: float, older_than: float | None) -> bool:
     return older_than is not None and age >= older_than
-
-
-def _time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from datavc.errors import DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer
+from datavc.formats.times import utc_text
 from datavc.formats.tree import KIND_NAMES, Entry
 from datavc.git.pointerlog import LoggedCommit, PointerChange, changed_pointers, pointer_log, read_blobs
 from datavc.operations.steps.comparing.treediff import Numbers, count_changes
@@ -215,7 +215,7 @@ class _Reader:
             change.path.removesuffix(POINTER_SUFFIX),
             "removed" if change.blob is None else status,
             commit.id,
-            datetime.fromtimestamp(commit.when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            utc_text(commit.when),
             commit.author,
             commit.email,
             commit.subject,

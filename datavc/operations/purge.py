@@ -20,6 +20,7 @@ from datavc.backends.base import Backend
 from datavc.errors import DatavcError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.purged import Purged, is_reason
+from datavc.formats.times import utc_text
 from datavc.operations.steps.cleaning.affected import (
     AffectedRecord,
     AffectedVersion,
@@ -35,7 +36,7 @@ from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
-from datavc.store.garbage import now_text, who_am_i
+from datavc.store.garbage import who_am_i
 from datavc.store.note import check_note
 from datavc.store.purged import purged_digests, read_purged, write_purged
 from datavc.store.purging import StorePurge
@@ -184,7 +185,7 @@ class _Purge:
         self._tell(stores)
         return [
             known.get(raw)
-            or Purged(file.digest, file.size, reason or "", who_am_i(), now_text(), repo.config.repo_id)
+            or Purged(file.digest, file.size, reason or "", who_am_i(), utc_text(), repo.config.repo_id)
             for raw, file in meant.items()
         ]
 

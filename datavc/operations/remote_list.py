@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from datavc.formats.secrets import redact
+from datavc.formats.times import utc_text
 from datavc.operations.steps.remotes.probes import is_fresh, read_findings
 from datavc.operations.steps.remotes.trust import address_to_allow
 from datavc.repo import Repo
@@ -37,9 +37,6 @@ def remote_list(repo: Repo) -> list[ListedRemote]:
     for remote in repo.remotes():
         findings = read_findings(repo, remote)
         address = address_to_allow(repo, remote)
-        probed = None
-        if findings is not None:
-            probed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(findings.when))
         rows.append(
             ListedRemote(
                 remote.name,
@@ -49,7 +46,7 @@ def remote_list(repo: Repo) -> list[ListedRemote]:
                 remote.read_only,
                 address is None or address == remote.allowed,
                 {key: redact(value) for key, value in remote.settings.items()},
-                probed,
+                utc_text(findings.when) if findings is not None else None,
                 findings is not None and is_fresh(findings),
                 findings.problems() if findings is not None else [],
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 from datavc.errors import ConflictError, DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, shell_word, show
+from datavc.formats.times import utc_text
 from datavc.git.program import Git
 from datavc.operations.steps.naming.revisions import read_past_pointer, resolve_commit, revision_at
 from datavc.repo import POINTER_SUFFIX, Repo
@@ -103,25 +103,15 @@ def tags(repo: Repo, path: bytes | None = None) -> list[DatasetTag]:
     contents = blobs_at(git, [(known.commit, known.path + POINTER_SUFFIX) for known in found])
     rows = []
     for known, content in zip(found, contents, strict=True):
-        date = datetime.fromtimestamp(known.when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        row = DatasetTag(known.path, known.name, dataset_tag(known.path, known.name), known.commit, date)
+        tag = dataset_tag(known.path, known.name)
+        row = DatasetTag(known.path, known.name, tag, known.commit, utc_text(known.when))
         try:
             pointer = read_past_pointer(repo, content or b"", known.path + POINTER_SUFFIX, known.commit)
         except DatavcError:
             rows.append(row)
             continue
         rows.append(
-            DatasetTag(
-                row.path,
-                row.name,
-                row.tag,
-                row.commit,
-                date,
-                pointer.digest,
-                pointer.kind,
-                pointer.size,
-                pointer.files,
-            )
+            replace(row, digest=pointer.digest, kind=pointer.kind, size=pointer.size, files=pointer.files)
         )
     return rows
 

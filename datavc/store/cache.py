@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from datavc.backends.folder import FolderBackend
 from datavc.errors import ConflictError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
+from datavc.formats.times import utc_text
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
@@ -62,7 +62,7 @@ class Cache:
                 "host": os.uname().nodename,
                 "repo": self.repo_id,
                 "user": os.environ.get("USER", str(os.getuid())),
-                "since": _now(),
+                "since": utc_text(),
             }
             # A cache that may only be read needs no note: whoever owns it cannot know of its readers.
             with contextlib.suppress(StorageError):
@@ -182,7 +182,3 @@ def clone_id(place: Path) -> str:
     """What stands for the clone whose private folder is ``place``, on this machine."""
     seed = f"{os.uname().nodename}\0{place}".encode(errors="surrogateescape")
     return xxhash.xxh3_128_hexdigest(seed)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -7,8 +7,9 @@ import time
 
 from datavc.backends.base import Backend
 from datavc.errors import Locked, StorageError
+from datavc.formats.times import utc_text
 from datavc.store import layout
-from datavc.store.garbage import now_text, who_am_i
+from datavc.store.garbage import who_am_i
 from datavc.store.tombstones import CLAIM, CLAIM_SECONDS
 
 
@@ -20,7 +21,7 @@ class Claim:
         self._prefix = f"{layout.TRASH}{id_}{CLAIM}"
         self.name = self._prefix + os.urandom(8).hex()
         self._said = time.time()
-        backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
+        backend.replace(self.name, f"{who_am_i()} {utc_text()}\n".encode())
         now = backend.now()
         others = [
             file
@@ -45,7 +46,7 @@ class Claim:
                 "run the same command again",
             )
         if elapsed > CLAIM_SECONDS / 6:
-            self._backend.replace(self.name, f"{who_am_i()} {now_text()}\n".encode())
+            self._backend.replace(self.name, f"{who_am_i()} {utc_text()}\n".encode())
             self._said = time.time()
 
     def release(self) -> None:

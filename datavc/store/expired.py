@@ -5,22 +5,20 @@ A note counts only where there is no root: whoever stores the version again has 
 
 from __future__ import annotations
 
-import time
-
 from datavc.backends.base import Backend
 from datavc.errors import MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.expiry import Expiry, decode_expiry, encode_expiry
 from datavc.formats.root import Root
+from datavc.formats.times import utc_text
 from datavc.store import layout
 from datavc.store.garbage import who_am_i
 
 
 def write_expiry(backend: Backend, root: Root) -> None:
     """Note that this process drops the version of ``root``. Raises StorageError."""
-    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     name = layout.expired_path(root.repo, root.digest)
-    backend.replace(name, encode_expiry(Expiry(who_am_i(), when, root)))
+    backend.replace(name, encode_expiry(Expiry(who_am_i(), utc_text(), root)))
 
 
 def read_expiry(backend: Backend, repo_id: str, digest: Digest) -> Expiry | None:

@@ -22,6 +22,7 @@ from datavc.errors import (
     StoredFileNotFound,
 )
 from datavc.formats.root import Root, decode_root
+from datavc.formats.times import utc_text
 from datavc.formats.tombstone import RemovedRoots, Tombstone, decode_removed, encode_removed, encode_tombstone
 from datavc.store import layout
 from datavc.store.index import open_index
@@ -216,7 +217,7 @@ def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredR
     """Keep the text of roots in the trash, then delete them. Killed in between, some are still there. Raises StorageError."""
     texts = [stored.text for stored in gone if not stored.name.endswith(layout.RESCUE)]
     if texts:
-        removed = RemovedRoots(repo, who_am_i(), now_text(), tuple(dict.fromkeys(texts)))
+        removed = RemovedRoots(repo, who_am_i(), utc_text(), tuple(dict.fromkeys(texts)))
         backend.write(f"{layout.TRASH}{id_}{REMOVED}", encode_removed(removed))
     delete_roots(backend, gone)
 
@@ -251,13 +252,13 @@ def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
     tombstone = Tombstone(
         repo,
         who_am_i(),
-        now_text(),
+        utc_text(),
         tuple(sorted(garbage.indexes)),
         tuple(sorted(map(layout.sealed_name, garbage.packs))),
         tuple(sorted({name.rpartition("/")[2] for name in garbage.blobs})),
     )
     encoded = encode_tombstone(tombstone)
-    backend.write(f"{layout.TRASH}{id_}{WAITING}", now_text().encode() + b"\n")
+    backend.write(f"{layout.TRASH}{id_}{WAITING}", utc_text().encode() + b"\n")
     backend.write(f"{layout.TRASH}{id_}", encoded)
 
 
@@ -385,8 +386,3 @@ def _pack_of(file: StoredFile) -> bytes:
 def who_am_i() -> str:
     """The user and the machine, for people to read."""
     return f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}"
-
-
-def now_text() -> str:
-    """The time here, for notes that are left in a store."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

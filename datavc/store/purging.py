@@ -31,11 +31,12 @@ from datavc.errors import (
 from datavc.formats.digest import Digest
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import LIST, META, TAIL_BYTES, PackFooter, decode_pack_footer, decode_pack_tail
+from datavc.formats.times import utc_text
 from datavc.formats.tombstone import Rewritten, decode_rewritten, encode_rewritten
 from datavc.formats.tree import FOLDER, TREE, decode_tree
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
-from datavc.store.garbage import new_id, now_text, packs_named, who_am_i
+from datavc.store.garbage import new_id, packs_named, who_am_i
 from datavc.store.index import Location
 from datavc.store.packreader import locations, read_footer
 from datavc.store.purged import purged_digests
@@ -138,7 +139,7 @@ class StorePurge:
             IntegrityError: as :meth:`survey`. ConflictError: gc, or another purge, is at work on the same store.
             StorageError, OutOfSpace: the same again goes on.
         """
-        self._backend.write(f"{layout.TRASH}{new_id()}{PURGING}", f"{who_am_i()} {now_text()}\n".encode())
+        self._backend.write(f"{layout.TRASH}{new_id()}{PURGING}", f"{who_am_i()} {utc_text()}\n".encode())
         gone = 0
         for _ in range(_ROUNDS):
             # What is not there any more was deleted by another purge, which may have left something else.
@@ -206,7 +207,7 @@ class StorePurge:
         rewritten = Rewritten(
             self._repo_id,
             who_am_i(),
-            now_text(),
+            utc_text(),
             tuple(map(layout.sealed_name, done.packs)),
             tuple(done.indexes.items()),
             tuple(done.added),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -18,6 +17,7 @@ from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import DigestMismatch, MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
+from datavc.formats.times import utc_text
 from datavc.store import layout
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
@@ -147,8 +147,7 @@ class RemoteStore:
         if root is not None:
             # Its old date says that it must be renewed, until it was seen that no gc is just removing it.
             guard.publish(replace(root, nonce=os.urandom(8).hex()))
-            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            guard.publish(replace(root, when=when, nonce=os.urandom(8).hex()))
+            guard.publish(replace(root, when=utc_text(), nonce=os.urandom(8).hex()))
         return root
 
     def begin_writing(self) -> Guard:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 
 from datavc import __version__
@@ -11,6 +10,7 @@ from datavc.backends.base import Backend
 from datavc.errors import MalformedError, StoredFileNotFound, UnsupportedFormat
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root, decode_root, encode_root
+from datavc.formats.times import utc_text
 from datavc.store import layout
 from datavc.store.index import ObjectIndex, merge_indexes
 from datavc.store.note import check_note
@@ -65,7 +65,7 @@ def new_root(
             repo=repo_id,
             commit=commit,
             who=f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}",
-            when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            when=utc_text(),
             nonce=os.urandom(8).hex(),
             indexes=indexes,
             complete=complete,

@@ -18,12 +18,13 @@ from stored import REPO_ID, contents, write_index, write_packs
 
 from datavc.backends.memory import MemoryBackend
 from datavc.errors import ConflictError, DatavcError, IntegrityError, StorageError, StoredFileNotFound
+from datavc.formats import times
 from datavc.formats.digest import Digest
 from datavc.operations import gc as operation
 from datavc.operations.steps.cleaning import collecting
 from datavc.operations.steps.cleaning.marking import Marks
 from datavc.progress import SILENT
-from datavc.store import claim, garbage, layout, remote, roots, tombstones
+from datavc.store import claim, garbage, layout, tombstones
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import new_root, read_root
 from datavc.store.tombstones import GRACE_SECONDS
@@ -61,7 +62,7 @@ class World:
 
     def __init__(self, seed: int, versions: list[Version], patch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
-        for module in (tombstones, claim, garbage, remote, roots, collecting, operation):
+        for module in (times, tombstones, claim, garbage, collecting):
             patch.setattr(module, "time", self.clock.module())
         patch.setattr(operation, "mark", lambda repo, shared: Marks())
         self.plain = ClockedBackend(self.clock)

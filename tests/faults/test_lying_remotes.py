@@ -17,9 +17,10 @@ from sweeps import DOCUMENTED_CODES
 from datavc.backends.base import Backend, StoredFile
 from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import StorageError
-from datavc.operations import gc, push
+from datavc.formats import times
+from datavc.operations import push
 from datavc.operations.steps.cleaning import collecting
-from datavc.store import garbage, remote, roots, tombstones
+from datavc.store import garbage, tombstones
 
 DAY, YEAR = 86_400, 365 * 86_400
 Mangle = Callable[[bytes], bytes]
@@ -160,7 +161,7 @@ def test_gc_of_a_lying_remote_deletes_nothing_that_is_needed(pushed: Project, tm
 @pytest.mark.parametrize("seconds", [DAY, -DAY, YEAR, -YEAR], ids=["day", "-day", "year", "-year"])
 def test_clocks_that_jump_cost_nothing(pushed: Project, tmp_path: Path, seconds: int):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (gc, push, collecting, garbage, remote, roots, tombstones):
+        for module in (times, push, collecting, garbage, tombstones):
             patch.setattr(module, "time", _shifted(seconds))
         refused = pushed.run("gc", "-r", "origin", "--yes", "--most", code=1).err
         assert "minutes apart" in refused

@@ -14,12 +14,13 @@ from sweeps import Kept, killed_at_each
 
 from datavc.backends.base import StoredFile
 from datavc.errors import ConflictError, Locked
+from datavc.formats import times
 from datavc.formats.digest import Digest
 from datavc.formats.root import encode_root
 from datavc.formats.tombstone import RemovedRoots, Tombstone, encode_removed
 from datavc.locking import Patience, waiting
 from datavc.repo import Repo
-from datavc.store import layout, remote, roots, tombstones
+from datavc.store import layout, tombstones
 from datavc.store.cachelock import relied_on, to_oneself
 from datavc.store.garbage import sweep
 from datavc.store.index import ObjectIndex
@@ -111,7 +112,7 @@ def test_a_root_whose_removal_is_under_way_does_not_pass_for_new_until_that_is_o
     clock = Clock()
     backend = ClockedBackend(clock)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (tombstones, remote, roots):
+        for module in (times, tombstones):
             patch.setattr(module, "time", clock.module())
         store = RemoteStore("far", backend, REPO_ID, "xxh128")
         make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)

@@ -7,7 +7,6 @@ its end. So whatever is killed in between is finished by the same command, and `
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from datavc.durable import storage_errors, write_durably
 from datavc.errors import ConflictError, MalformedError, NotFoundError, ObjectNotFound
@@ -15,6 +14,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.state import Checkout
+from datavc.formats.times import utc_text
 from datavc.formats.tree import FOLDER, KIND_NAMES
 from datavc.operations.steps.comparing.grafting import grafted
 from datavc.operations.steps.delivering.fulfil import Fulfilment
@@ -244,8 +244,7 @@ def is_readable(source: TreeSource) -> bool:
 
 
 def _note_begun(repo: Repo, job: Job) -> None:
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    underway = Checkout(*job.wanted.version, job.wanted.parts, since)
+    underway = Checkout(*job.wanted.version, job.wanted.parts, utc_text())
     state = replace(job.view.state, checkout=underway)
     repo.write_state(state)
     job.view.state = state

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from datavc.durable import storage_errors
 from datavc.errors import ConflictError
 from datavc.formats.paths import show
 from datavc.formats.state import Checkout
+from datavc.formats.times import utc_text
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.examining.examine import View, links_into
 from datavc.repo import Repo
@@ -28,8 +28,7 @@ def empty_workspace(repo: Repo, view: View) -> int:
     """
     scan = view.scan
     if view.target is not None:
-        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        repo.write_state(replace(view.state, checkout=Checkout(*view.target, None, since)))
+        repo.write_state(replace(view.state, checkout=Checkout(*view.target, None, utc_text())))
     count = 0
     with storage_errors(repo.absolute(view.path)), OpenFolders(repo.root_bytes) as folders:
         for folder in (*scan.folders.values(), scan.top):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datavc.backends.base import Backend, StoredFile
+from datavc.formats.times import utc_text
 from datavc.parallel import Workers, run_batches
 from datavc.progress import Progress
 from datavc.repo import Repo
@@ -44,10 +44,10 @@ class ReadNow:
             files=len(chosen.now),
             size=sum(file.size for file in chosen.now),
             before=len(chosen.before),
-            first=_utc(min(chosen.before)) if chosen.before else None,
-            last=_utc(max(chosen.before)) if chosen.before else None,
+            first=utc_text(min(chosen.before)) if chosen.before else None,
+            last=utc_text(max(chosen.before)) if chosen.before else None,
             never=chosen.never,
-            since=_utc(chosen.since) if chosen.since is not None else None,
+            since=utc_text(chosen.since) if chosen.since is not None else None,
         )
 
 
@@ -103,7 +103,3 @@ def _batches(files: list[StoredFile]) -> Iterator[list[StoredFile]]:
         size += file.size
     if batch:
         yield batch
-
-
-def _utc(when: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
