@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datavc.durable import storage_errors
-from datavc.errors import UsageError
+from datavc.errors import StoredFileNotFound, UsageError
 
 _NAME = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
@@ -86,6 +86,15 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027  (most have nothing to let go of)
         """Let go of connections and open files; the next call opens what it needs again."""
+
+
+def is_there(backend: Backend, name: str, size: int | None = None) -> bool:
+    """Whether there is such a file, of ``size`` bytes if that is given. One request. Raises StorageError."""
+    try:
+        found = backend.head(name).size
+    except StoredFileNotFound:
+        return False
+    return size is None or found == size
 
 
 def check_name(name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.backends.findings import Findings
 from datavc.backends.folder import FolderBackend
 from datavc.backends.retrying import RetryingBackend
@@ -244,11 +244,7 @@ class _Probe:
     def _deletes(self, name: str) -> bool:
         self._backend.delete(name)
         self._backend.delete(name)
-        try:
-            self._backend.head(name)
-        except StoredFileNotFound:
-            return True
-        return False
+        return not is_there(self._backend, name)
 
 
 def _remove_empty(root: Path, name: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from datavc.backends.base import is_there
 from datavc.backends.folder import FolderBackend
 from datavc.errors import ConflictError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
@@ -54,9 +55,7 @@ class Cache:
     def register_clone(self, place: Path) -> None:
         """Note that the clone at ``place`` uses this cache, so that nobody drops what it needs."""
         name = f"{layout.CLONES}{clone_id(place)}"
-        try:
-            self.backend.head(name)
-        except StoredFileNotFound:
+        if not is_there(self.backend, name):
             note = {
                 "path": str(place),
                 "host": os.uname().nodename,
@@ -132,11 +131,7 @@ class Cache:
 
     def has_blob(self, raw: bytes, size: int | None) -> bool:
         """Whether the object is here as a whole blob, of that size where one is known. Its bytes are not looked at."""
-        try:
-            found = self.backend.head(layout.blob_path(self.algorithm, raw)).size
-        except StoredFileNotFound:
-            return False
-        return size is None or found == size
+        return is_there(self.backend, layout.blob_path(self.algorithm, raw), size)
 
     def blob_sizes(self) -> dict[bytes, int]:
         """Every whole blob here, by its digest: one listing, where asking for each of 100,000 objects takes seconds."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.errors import (
     ConflictError,
     IntegrityError,
@@ -168,7 +168,7 @@ def _settled_roots(backend: Backend, executor: Executor, expected: Iterable[str]
 def _require_listed(backend: Backend, files: Iterable[StoredFile], expected: Iterable[str]) -> None:
     listed = {file.name for file in files}
     for name in expected:
-        if name not in listed and _is_there(backend, name):
+        if name not in listed and is_there(backend, name):
             raise _short(backend, name)
 
 
@@ -352,14 +352,6 @@ def _unlisted(backend: Backend, by: StoredRoot, name: str, key: _Key, began: flo
     if file.modified < began - _CLOCK_STEP_SECONDS:
         raise _short(backend, name)
     return {key: file.size}
-
-
-def _is_there(backend: Backend, name: str) -> bool:
-    try:
-        backend.head(name)
-    except StoredFileNotFound:
-        return False
-    return True
 
 
 def _damaged(backend: Backend, by: str, name: str) -> IntegrityError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from datavc.backends.base import Backend
+from datavc.backends.base import Backend, is_there
 from datavc.errors import IntegrityError, StoredFileNotFound
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.packindex import (
@@ -136,11 +136,7 @@ class ObjectIndex:
         if known is None and not self._look:
             return True
         if known is None:
-            try:
-                known = self._backend.head(layout.pack_path(pack)).size == size
-            except StoredFileNotFound:
-                known = False
-            self._packs[pack] = known
+            known = self._packs[pack] = is_there(self._backend, layout.pack_path(pack), size)
         return known
 
 

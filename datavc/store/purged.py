@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from datavc.backends.base import Backend
+from datavc.backends.base import Backend, is_there
 from datavc.errors import MalformedError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.purged import Purged, decode_purged, encode_purged
@@ -42,7 +42,5 @@ def write_purged(backend: Backend, notes: Iterable[Purged]) -> None:
     """Note what was purged; a note that is there already stays. Raises StorageError."""
     for note in notes:
         name = layout.purged_path(note.digest)
-        try:
-            backend.head(name)
-        except StoredFileNotFound:
+        if not is_there(backend, name):
             backend.write(name, encode_purged(note))

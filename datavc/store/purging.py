@@ -18,7 +18,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import (
     ConflictError,
@@ -193,15 +193,9 @@ class StorePurge:
             end = name.removesuffix(REWRITTEN) + DONE
             if name.endswith(REWRITTEN) and end not in files:
                 note = decode_rewritten(self._backend.read(name), f"{name} of {self._backend.describe()}")
-                if not any(self._is_there(layout.pack_path(layout.sealed_raw(pack))) for pack in note.packs):
+                packs = map(layout.pack_path, map(layout.sealed_raw, note.packs))
+                if not any(is_there(self._backend, pack) for pack in packs):
                     self._backend.write(end, b"")
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            self._backend.head(name)
-        except StoredFileNotFound:
-            return False
-        return True
 
     def _announce(self, note: str, done: Rewriting) -> None:
         rewritten = Rewritten(

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import xxhash
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.backends.counting import CountingBackend
 from datavc.backends.retrying import RetryingBackend
 from datavc.backends.wrapping import WrappingBackend
-from datavc.errors import DigestMismatch, MalformedError, StoredFileNotFound
+from datavc.errors import DigestMismatch, MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.formats.times import utc_text
@@ -111,25 +111,18 @@ class RemoteStore:
     def lost_packs(self, sizes: dict[bytes, int], executor: Executor) -> list[bytes]:
         """Those of the packs that are not there, or there with another length: one request for each."""
 
-        def is_lost(pack: bytes) -> bool:
-            try:
-                return self.backend.head(layout.pack_path(pack)).size != sizes[pack]
-            except StoredFileNotFound:
-                return True
+        def has(pack: bytes) -> bool:
+            return is_there(self.backend, layout.pack_path(pack), sizes[pack])
 
-        return [pack for pack, lost in zip(sizes, executor.map(is_lost, list(sizes)), strict=True) if lost]
+        return [pack for pack, there in zip(sizes, executor.map(has, list(sizes)), strict=True) if not there]
 
     def lost_indexes(self, names: Sequence[str], executor: Executor) -> list[str]:
         """Those of the pack indexes that are not there any more."""
 
-        def is_lost(name: str) -> bool:
-            try:
-                self.backend.head(layout.index_path(name))
-            except StoredFileNotFound:
-                return True
-            return False
+        def has(name: str) -> bool:
+            return is_there(self.backend, layout.index_path(name))
 
-        return [name for name, lost in zip(names, executor.map(is_lost, names), strict=True) if lost]
+        return [name for name, there in zip(names, executor.map(has, names), strict=True) if not there]
 
     def purged(self) -> set[bytes]:
         """The objects that were purged from it, and must not come back. One listing."""

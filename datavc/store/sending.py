@@ -14,8 +14,8 @@ from typing import Protocol
 
 import xxhash
 
-from datavc.backends.base import Backend
-from datavc.errors import ConflictError, DatavcError, StoredFileNotFound
+from datavc.backends.base import Backend, is_there
+from datavc.errors import ConflictError, DatavcError
 from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import DATA, MAX_PACK_BYTES, META, WHOLE, decode_pack_header
@@ -253,12 +253,7 @@ class _OnceBackend(ReplacingBackend):
     """Asks for a pack before it sends it: what is there in that length is not sent again, unless it is known to be broken."""
 
     def has(self, name: str, size: int) -> bool:
-        if name in self.broken:
-            return False
-        try:
-            return self.inner.head(name).size == size
-        except StoredFileNotFound:
-            return False
+        return name not in self.broken and is_there(self.inner, name, size)
 
     def write_file(self, name: str, source: Path) -> bool:
         if self.has(name, source.stat().st_size):

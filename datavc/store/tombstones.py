@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.errors import ConflictError, StoredFileNotFound
 from datavc.formats.root import Root, decode_root, encode_root
 from datavc.formats.tombstone import Tombstone, decode_removed, decode_rewritten, decode_tombstone
@@ -189,9 +189,7 @@ class Guard:
                     f"datavc gc is removing versions from {self._backend.describe()}, an older writing of this one too",
                     "when it is done, the same command again",
                 )
-            try:
-                self._backend.head(name)
-            except StoredFileNotFound:
+            if not is_there(self._backend, name):
                 _write(self._backend, root)
 
     def is_slow(self) -> bool:
@@ -230,14 +228,9 @@ class Guard:
 
     def _is_whole(self, root: Root, packs: dict[bytes, int]) -> bool:
         """Whether all that the root names is there."""
-        try:
-            for name in root.indexes:
-                self._backend.head(layout.index_path(name))
-            return all(
-                self._backend.head(layout.pack_path(pack)).size == size for pack, size in packs.items()
-            )
-        except StoredFileNotFound:
-            return False
+        return all(is_there(self._backend, layout.index_path(name)) for name in root.indexes) and all(
+            is_there(self._backend, layout.pack_path(pack), size) for pack, size in packs.items()
+        )
 
 
 def _removals(files: list[StoredFile], seen: dict[str, Doomed]) -> list[tuple[StoredFile, bool]]:
