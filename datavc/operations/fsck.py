@@ -134,7 +134,7 @@ class _Check:
         if kind == "pack" and not checked.entries:
             # Not even its footer can be read, so nothing in it can.
             with contextlib.suppress(MalformedError):
-                self._bad_packs.add(layout.sealed_raw(name.rpartition("/")[2]))
+                self._bad_packs.add(layout.pack_of(name))
         for digest in checked.damaged:
             self._bad[digest] = name
             if kind == "pack":

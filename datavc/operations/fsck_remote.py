@@ -115,7 +115,7 @@ class _RemoteCheck:
         """What packs there are; their lengths cost no request of their own."""
         for file in self._store.backend.list(layout.PACKS):
             try:
-                pack = layout.sealed_raw(file.name.rpartition("/")[2])
+                pack = layout.pack_of(file.name)
                 self._packs[pack], self._files[pack] = file.size, file
             except MalformedError as error:
                 self.result.add("pack", file.name, error.message)
@@ -207,7 +207,7 @@ class _RemoteCheck:
             return
         self.result.add("pack", path, checked.message)
         if not checked.entries:
-            self._bad_packs.add(layout.sealed_raw(path.rpartition("/")[2]))
+            self._bad_packs.add(layout.pack_of(path))
         for digest in checked.damaged:
             self._bad[digest] = path
             self.result.add("object", str(Digest(checked.algorithm, digest)), f"is damaged in {path}")

@@ -26,25 +26,21 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.store import layout
 from datavc.store.cache import clone_id
+from datavc.store.census import Census, StoredRoot, read_roots, take_census
 from datavc.store.claim import Claim
 from datavc.store.expired import write_expiry
 from datavc.store.garbage import (
-    Census,
     Garbage,
     NeededBlobs,
-    StoredRoot,
     delete_roots,
     doom,
     find_garbage,
-    new_id,
-    read_roots,
     remove_roots,
     sweep,
-    take_census,
     tidy,
 )
 from datavc.store.rewriting import begin_rewriting
-from datavc.store.tombstones import GRACE_SECONDS, SHORTEST_GRACE_SECONDS, Doomed, read_tombstones
+from datavc.store.tombstones import GRACE_SECONDS, SHORTEST_GRACE_SECONDS, Doomed, new_id, read_tombstones
 
 Confirm = Callable[["GcResult"], bool]
 

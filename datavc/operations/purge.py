@@ -36,11 +36,11 @@ from datavc.operations.steps.transfers.afar import looking_afar
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
-from datavc.store.garbage import who_am_i
 from datavc.store.note import check_note
 from datavc.store.purged import purged_digests, read_purged, write_purged
 from datavc.store.purging import StorePurge
 from datavc.store.remote import RemoteStore
+from datavc.store.who import who_am_i
 
 Confirm = Callable[["PurgeResult"], bool]
 

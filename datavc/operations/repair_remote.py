@@ -131,7 +131,7 @@ def _damaged_packs(found: FsckResult) -> set[bytes]:
     for problem in found.problems:
         if problem.kind == "pack":
             with suppress(MalformedError):
-                packs.add(layout.sealed_raw(problem.object.rpartition("/")[2]))
+                packs.add(layout.pack_of(problem.object))
     return packs
 
 

@@ -46,7 +46,7 @@ def check_pack(backend: Backend, path: str, *, in_pieces: bool = False) -> Check
     """
     checked = CheckedPack()
     try:
-        checked.name = layout.sealed_raw(path.rpartition("/")[2])
+        checked.name = layout.pack_of(path)
     except MalformedError as error:
         checked.message = error.message
         return checked
@@ -135,7 +135,7 @@ def _damaged_rows(
 def check_index(backend: Backend, path: str) -> str:
     """What is wrong with a pack index; empty where it is sound."""
     try:
-        name = layout.sealed_raw(path.rpartition("/")[2])
+        name = layout.sealed_raw(path.removeprefix(layout.INDEXES))
         data = backend.read(path)
         if xxhash.xxh3_128_digest(data) != name:
             return "is not what its name says"

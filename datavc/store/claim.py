@@ -9,8 +9,8 @@ from datavc.backends.base import Backend
 from datavc.errors import Locked, StorageError
 from datavc.formats.times import utc_text
 from datavc.store import layout
-from datavc.store.garbage import who_am_i
 from datavc.store.tombstones import CLAIM, CLAIM_SECONDS
+from datavc.store.who import who_am_i
 
 
 class Claim:

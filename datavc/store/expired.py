@@ -12,7 +12,7 @@ from datavc.formats.expiry import Expiry, decode_expiry, encode_expiry
 from datavc.formats.root import Root
 from datavc.formats.times import utc_text
 from datavc.store import layout
-from datavc.store.garbage import who_am_i
+from datavc.store.who import who_am_i
 
 
 def write_expiry(backend: Backend, root: Root) -> None:

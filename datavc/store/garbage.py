@@ -5,57 +5,24 @@ How writers are kept from relying on it meanwhile is told in :mod:`datavc.store.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
 
-from datavc.backends.base import Backend, StoredFile, is_there
-from datavc.errors import (
-    ConflictError,
-    IntegrityError,
-    MalformedError,
-    StorageError,
-    StoredFileNotFound,
-)
+from datavc.backends.base import Backend
+from datavc.errors import StorageError, StoredFileNotFound
 from datavc.formats.root import Root, decode_root
 from datavc.formats.times import utc_text
 from datavc.formats.tombstone import RemovedRoots, Tombstone, decode_removed, encode_removed, encode_tombstone
 from datavc.store import layout
-from datavc.store.index import open_index
+from datavc.store.census import Census, StoredRoot, damaged, indexes_named, packs_named, settled_roots
+from datavc.store.index import list_indexes
 from datavc.store.tombstones import CLAIM_SECONDS, REMOVED, WAITING, Doomed
+from datavc.store.who import who_am_i
 
-# Servers stamp files with whole seconds.
-_CLOCK_STEP_SECONDS = 2.0
-_LISTINGS = 100
-
-_Key = TypeVar("_Key")
 NeededBlobs = Callable[[Iterable[Root]], set[str] | None]
 """The stored names of the whole blobs that some roots need; None where that cannot be known."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRoot:
-    """A root as it lies in a store: its name, its text, and when it was ``modified`` by the store's clock."""
-
-    name: str
-    root: Root
-    text: str
-    modified: float
-
-
-@dataclass(slots=True)
-class Census:
-    """What is in a store: pack indexes by name, with the packs they name; packs with their lengths; blobs; roots."""
-
-    indexes: dict[str, int] = field(default_factory=dict)
-    named: dict[str, dict[bytes, int]] = field(default_factory=dict)
-    packs: dict[bytes, int] = field(default_factory=dict)
-    blobs: dict[str, int] = field(default_factory=dict)
-    roots: list[StoredRoot] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,116 +40,6 @@ class Garbage:
 
     def __bool__(self) -> bool:
         return bool(self.indexes or self.packs or self.blobs)
-
-
-def take_census(backend: Backend, executor: Executor) -> Census:
-    """Everything there is. Roots are listed last, so that what is new meanwhile is named.
-
-    Raises:
-        IntegrityError: something cannot be read, or is named and not there; StorageError: a listing failed, or fell short.
-    """
-    census, began = Census(), backend.now()
-    for file in backend.list(layout.INDEXES):
-        census.indexes[file.name.removeprefix(layout.INDEXES)] = file.size
-    for file in backend.list(layout.PACKS):
-        census.packs[_pack_of(file)] = file.size
-    census.blobs = {file.name: file.size for file in backend.list(layout.BLOBS)}
-    census.named = packs_named(backend, census.indexes, executor)
-    census.roots = read_roots(backend, executor)
-    named = _named(census.roots)
-    for name in named.keys() - census.indexes.keys():
-        census.indexes |= _unlisted(backend, named[name], layout.index_path(name), name, began)
-    census.named |= packs_named(backend, census.indexes.keys() - census.named.keys(), executor)
-    for name in named.keys() & census.indexes.keys():
-        if name not in census.named:
-            raise ConflictError(
-                f"{layout.index_path(name)} was deleted from {backend.describe()} while this was looking at it",
-                "another datavc gc is at work there; when it is done, run the same command again",
-            )
-        for pack in census.named[name].keys() - census.packs.keys():
-            census.packs |= _unlisted(backend, named[name], layout.pack_path(pack), pack, began)
-    return census
-
-
-def _named(roots: Iterable[StoredRoot]) -> dict[str, StoredRoot]:
-    """The pack indexes that roots name; of those that do, one that is complete, where there is one."""
-    ordered = sorted(roots, key=lambda stored: stored.root.complete)
-    return {name: stored for stored in ordered for name in stored.root.indexes}
-
-
-def packs_named(backend: Backend, names: Iterable[str], executor: Executor) -> dict[str, dict[bytes, int]]:
-    """The packs, with their lengths, that each of these pack indexes names; those that are gone meanwhile are left out."""
-
-    def read(name: str) -> dict[bytes, int] | None:
-        try:
-            return dict(open_index(backend, name).packs)
-        except StoredFileNotFound:
-            return None
-        except MalformedError as error:
-            raise IntegrityError(
-                f"{layout.index_path(name)} of {backend.describe()} cannot be read, and nobody knows what it needs: "
-                f"{error.message}",
-                "datavc fsck",
-            ) from error
-
-    names = list(names)
-    found = zip(names, executor.map(read, names), strict=True)
-    return {name: packs for name, packs in found if packs is not None}
-
-
-def read_roots(backend: Backend, executor: Executor, expected: Iterable[str] = ()) -> list[StoredRoot]:
-    """Every root, of whatever repo; those ``expected``, by stored name, were listed a moment ago.
-
-    Raises:
-        IntegrityError: one cannot be read, so that nobody knows what it needs. StorageError: the listing fell short.
-    """
-    files = list(backend.list(layout.ROOTS))
-    _require_listed(backend, files, expected)
-    found = executor.map(partial(_read_root, backend), files)
-    return [stored for stored in found if stored is not None]
-
-
-def _settled_roots(backend: Backend, executor: Executor, expected: Iterable[str]) -> list[StoredRoot]:
-    """As :func:`read_roots`, but for a writer that rescues what is doomed none of its roots is missed.
-
-    Such a writer writes a root beside the place of its own, then its own, and deletes the first. One listing may come too
-    early for its own root, and the reading, or the rest of the listing, too late for the other. So there is another
-    listing, until one brings nothing new. Raises as :func:`read_roots`.
-    """
-    found: dict[StoredFile, StoredRoot] = {}
-    for number in range(_LISTINGS):
-        files = list(backend.list(layout.ROOTS))
-        if not number:
-            _require_listed(backend, files, expected)
-        fresh = [file for file in files if file not in found]
-        if number and not fresh:
-            return list(found.values())
-        roots = zip(fresh, executor.map(partial(_read_root, backend), fresh), strict=True)
-        found |= {file: stored for file, stored in roots if stored is not None}
-    raise StorageError(
-        f"versions come to {backend.describe()} faster than they can be looked at",
-        "run the same command again",
-    )
-
-
-def _require_listed(backend: Backend, files: Iterable[StoredFile], expected: Iterable[str]) -> None:
-    listed = {file.name for file in files}
-    for name in expected:
-        if name not in listed and is_there(backend, name):
-            raise _short(backend, name)
-
-
-def _read_root(backend: Backend, file: StoredFile) -> StoredRoot | None:
-    try:
-        data = backend.read(file.name)
-        return StoredRoot(file.name, decode_root(data), data.decode("ascii"), file.modified)
-    except StoredFileNotFound:
-        return None
-    except MalformedError as error:
-        raise IntegrityError(
-            f"{file.name} of {backend.describe()} cannot be read, and nobody knows what it needs: {error.message}",
-            "datavc fsck",
-        ) from error
 
 
 def find_garbage(
@@ -206,11 +63,6 @@ def find_garbage(
             if blobs is not None and name not in blobs and name.rpartition("/")[2] not in known_blobs
         },
     )
-
-
-def new_id() -> str:
-    """A name for a tombstone; later ones sort behind earlier ones."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
 
 
 def remove_roots(backend: Backend, repo: str, id_: str, gone: Collection[StoredRoot]) -> None:
@@ -296,14 +148,14 @@ def sweep(
     stone, path = doomed.tombstone, f"{layout.TRASH}{doomed.id}"
     # From here on, a writer that relies on any of it gives up; until here, its root is seen below.
     backend.delete(path + WAITING)
-    indexes = [file.name.removeprefix(layout.INDEXES) for file in backend.list(layout.INDEXES)]
-    roots = _settled_roots(backend, executor, expected)
-    named = _named(roots)
+    indexes = list_indexes(backend)
+    roots = settled_roots(backend, executor, expected)
+    named = indexes_named(roots)
     going = [name for name in stone.indexes if name not in named]
-    staying = packs_named(backend, (named.keys() | set(indexes)) - set(going), executor)
+    staying = packs_named(backend, (named.keys() | indexes.keys()) - set(going), executor)
     needed_packs = {pack for packs in staying.values() for pack in packs}
     for name in filter(lambda name: named[name].root.complete, named.keys() - staying.keys()):
-        raise _damaged(backend, named[name].name, layout.index_path(name))
+        raise damaged(backend, named[name].name, layout.index_path(name))
     packs = [pack for pack in map(layout.sealed_raw, stone.packs) if pack not in needed_packs]
     names = [*map(layout.index_path, going), *map(layout.pack_path, packs)]
     names += _blobs_going(stone, [stored.root for stored in roots], needed)
@@ -336,45 +188,3 @@ def forget_tombstone(backend: Backend, id_: str) -> None:
     """Take a tombstone back: nothing of it goes. What was deleted already stays so. Raises StorageError."""
     for suffix in ("", REMOVED, WAITING):
         backend.delete(f"{layout.TRASH}{id_}{suffix}")
-
-
-def _unlisted(backend: Backend, by: StoredRoot, name: str, key: _Key, began: float) -> dict[_Key, int]:
-    """The length of what is named and was not listed: it may be newer than the listing. Raises where it is not.
-
-    What an incomplete root names need not be there: an eviction was killed, or a writer takes its root back.
-    """
-    try:
-        file = backend.head(name)
-    except StoredFileNotFound:
-        if by.root.complete:
-            raise _damaged(backend, by.name, name) from None
-        return {}
-    if file.modified < began - _CLOCK_STEP_SECONDS:
-        raise _short(backend, name)
-    return {key: file.size}
-
-
-def _damaged(backend: Backend, by: str, name: str) -> IntegrityError:
-    return IntegrityError(
-        f"{name}, which {by} names, is not in {backend.describe()}: nothing is deleted from a damaged store",
-        "datavc fsck",
-    )
-
-
-def _short(backend: Backend, name: str) -> StorageError:
-    return StorageError(
-        f"{backend.describe()} did not list {name}, which is there: its listings cannot be relied on",
-        "run the same command again",
-    )
-
-
-def _pack_of(file: StoredFile) -> bytes:
-    try:
-        return layout.sealed_raw(file.name.rpartition("/")[2])
-    except MalformedError as error:
-        raise ConflictError(f"{file.name} is no pack: nothing is deleted where strange files are") from error
-
-
-def who_am_i() -> str:
-    """The user and the machine, for people to read."""
-    return f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}"

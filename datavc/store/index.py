@@ -40,6 +40,11 @@ def open_index(backend: Backend, name: str) -> PackIndexReader:
     return PackIndexReader(partial(backend.read, path), backend.head(path).size)
 
 
+def list_indexes(backend: Backend) -> dict[str, int]:
+    """The name of every pack index there is, with its length in bytes: one listing. Raises StorageError."""
+    return {file.name.removeprefix(layout.INDEXES): file.size for file in backend.list(layout.INDEXES)}
+
+
 class ObjectIndex:
     """Looks digests up in the pack indexes ``names``, opened when first needed.
 

@@ -42,6 +42,11 @@ def pack_path(raw: bytes) -> str:
     return f"{PACKS}{text[:2]}/xxh128-{text}"
 
 
+def pack_of(path: str) -> bytes:
+    """The xxh128 of the pack that the stored file ``path`` is, by its name. Raises MalformedError: it is named as none."""
+    return sealed_raw(path.rpartition("/")[2])
+
+
 def index_path(name: str) -> str:
     """The stored file of a pack index."""
     return f"{INDEXES}{name}"

@@ -9,6 +9,7 @@ between, the damage is still there to be found. Roots that named the old indexes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,13 +127,18 @@ class Mender:
     def _orphans(self, indexes: dict[str, ObjectIndex]) -> set[bytes]:
         """The packs that no sound pack index names."""
         named = {pack for index in indexes.values() for pack in index.packs()}
-        stored = (file.name.rpartition("/")[2] for file in self._backend.list(layout.PACKS))
-        return {raw for raw in map(_raw_name, stored) if raw is not None and raw not in named}
+        return self._stored_packs() - named
 
     def _all_packs(self, indexes: dict[str, ObjectIndex]) -> set[bytes]:
-        stored = (file.name.rpartition("/")[2] for file in self._backend.list(layout.PACKS))
-        there = {raw for raw in map(_raw_name, stored) if raw is not None}
-        return there.union(*(index.packs() for index in indexes.values()))
+        return self._stored_packs().union(*(index.packs() for index in indexes.values()))
+
+    def _stored_packs(self) -> set[bytes]:
+        """The packs that are there; files of other names are nobody's."""
+        found = set()
+        for file in self._backend.list(layout.PACKS):
+            with suppress(MalformedError):
+                found.add(layout.pack_of(file.name))
+        return found
 
     def _blobs_of(self, wanted: set[bytes] | None) -> list[str]:
         if wanted is None:
@@ -274,10 +280,3 @@ class Mender:
             self._backend.put_aside(name)
         except FileNotFoundError:
             pass
-
-
-def _raw_name(name: str) -> bytes | None:
-    try:
-        return layout.sealed_raw(name)
-    except MalformedError:
-        return None

@@ -36,14 +36,15 @@ from datavc.formats.tombstone import Rewritten, decode_rewritten, encode_rewritt
 from datavc.formats.tree import FOLDER, TREE, decode_tree
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
-from datavc.store.garbage import new_id, packs_named, who_am_i
-from datavc.store.index import Location
+from datavc.store.census import list_packs, packs_named
+from datavc.store.index import Location, list_indexes
 from datavc.store.packreader import locations, read_footer
 from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader
 from datavc.store.repointing import Rewriting, reindex
 from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs
-from datavc.store.tombstones import DONE, PURGING, REWRITTEN, Guard
+from datavc.store.tombstones import DONE, PURGING, REWRITTEN, Guard, new_id
+from datavc.store.who import who_am_i
 
 _ROUNDS = 10
 _MAX_TREE_BYTES = 1 << 30
@@ -110,7 +111,7 @@ class StorePurge:
             IntegrityError: a pack is damaged, so that nobody knows what is in it. StorageError. StoredFileNotFound: another
             purge is at work.
         """
-        packs = {_raw_name(file): file.size for file in self._backend.list(layout.PACKS)}
+        packs = list_packs(self._backend)
         read = zip(packs, self._executor.map(self._footer, packs.items()), strict=True)
         footers = {pack: footer for pack, footer in read if footer is not None}
         found = Survey()
@@ -162,7 +163,7 @@ class StorePurge:
         )
 
     def _rewrite(self, found: Survey, guard: Guard) -> None:
-        named = packs_named(self._backend, self._index_names(), self._executor)
+        named = packs_named(self._backend, sorted(list_indexes(self._backend)), self._executor)
         done = rewrite_packs(
             self._backend, self._scratch, found.packs, named, lambda digest: digest not in found.dropped
         )
@@ -211,15 +212,12 @@ class StorePurge:
     def _reindex_new(self, done: Rewriting) -> bool:
         """Pack indexes that came meanwhile and name a pack that goes: whether there were any."""
         before = len(done.indexes)
-        for name in self._index_names():
+        for name in sorted(list_indexes(self._backend)):
             try:
                 reindex(self._backend, name, done)
             except StoredFileNotFound:
                 continue
         return len(done.indexes) > before
-
-    def _index_names(self) -> list[str]:
-        return sorted(file.name.removeprefix(layout.INDEXES) for file in self._backend.list(layout.INDEXES))
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:
@@ -359,10 +357,3 @@ class _WholePacks(WrappingBackend):
                 del self._packs[next(iter(self._packs))]
             data = self._packs[name] = super().read(name)
         return data[start : len(data) if length is None else start + length]
-
-
-def _raw_name(file: StoredFile) -> bytes:
-    try:
-        return layout.sealed_raw(file.name.rpartition("/")[2])
-    except MalformedError as error:
-        raise ConflictError(f"{file.name} is no pack: nothing is deleted where strange files are") from error

@@ -18,12 +18,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from datavc.backends.base import Backend
-from datavc.errors import IntegrityError, StoredFileNotFound
+from datavc.errors import IntegrityError
 from datavc.formats.pack import DATA, META
 from datavc.formats.root import Root, encode_root
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
-from datavc.store.garbage import StoredRoot, read_roots
+from datavc.store.census import StoredRoot, read_roots
 from datavc.store.index import Location, open_index
 from datavc.store.packreader import decode_entry, locations, open_pack
 from datavc.store.packstream import PackStream
@@ -114,10 +114,7 @@ def repoint_roots(
 
 
 def _repoint(backend: Backend, stored: StoredRoot, new: Root, guard: Guard) -> None:
-    try:
-        if backend.read(stored.name).decode("ascii", "replace") != stored.text:
-            return
-    except StoredFileNotFound:
+    if not stored.is_unchanged(backend):
         return
     if stored.name.endswith(layout.RESCUE):
         # Of a writer that is at work, or was killed: no version hangs on it.

@@ -15,6 +15,7 @@ from datavc.store import layout
 from datavc.store.index import ObjectIndex, merge_indexes
 from datavc.store.note import check_note
 from datavc.store.tombstones import Guard
+from datavc.store.who import who_am_i
 
 MAX_INDEXES = 16
 
@@ -64,7 +65,7 @@ def new_root(
             path=path,
             repo=repo_id,
             commit=commit,
-            who=f"{os.environ.get('USER', os.getuid())}@{os.uname().nodename}",
+            who=who_am_i(),
             when=utc_text(),
             nonce=os.urandom(8).hex(),
             indexes=indexes,

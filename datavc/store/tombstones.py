@@ -18,6 +18,7 @@ writes it again if gc has removed it meanwhile for the old one that it was.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -43,6 +44,11 @@ REWRITTEN = ".rewritten"
 DONE = ".done"
 PURGING = ".purging"
 """That a purge has begun: whoever sees one that was not there before looks anew what may not be stored."""
+
+
+def new_id() -> str:
+    """A name for what is left in the trash; later ones sort behind earlier ones."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
 
 
 @dataclass(frozen=True, slots=True)

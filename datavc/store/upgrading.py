@@ -18,7 +18,7 @@ from datavc.formats.header import FORMAT, HEADER_BYTES
 from datavc.formats.pack import format_number
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
-from datavc.store.garbage import StoredRoot, packs_named, read_roots
+from datavc.store.census import StoredRoot, packs_named, read_roots
 from datavc.store.note import STORE_FORMAT, check_note, upgrade_note
 from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs
 

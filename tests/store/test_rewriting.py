@@ -19,7 +19,8 @@ from datavc.errors import IntegrityError, ObjectNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.pack import META
 from datavc.store import layout
-from datavc.store.garbage import find_garbage, packs_named, take_census
+from datavc.store.census import packs_named, take_census
+from datavc.store.garbage import find_garbage
 from datavc.store.index import ObjectIndex
 from datavc.store.repointing import Rewriting, reindex
 from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs

@@ -18,7 +18,7 @@ from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.cache import Cache
-from datavc.store.index import ObjectIndex
+from datavc.store.index import ObjectIndex, list_indexes
 from datavc.store.roots import list_roots, write_root
 
 
@@ -60,9 +60,7 @@ class Eviction:
             self.roots.append(root)
         self._packs = {file.name: file.size for file in backend.list(layout.PACKS)}
         self._blobs = {file.name: file.size for file in backend.list(layout.BLOBS)}
-        self._indexes = {
-            file.name.removeprefix(layout.INDEXES): file.size for file in backend.list(layout.INDEXES)
-        }
+        self._indexes = list_indexes(backend)
         self._named = {name: self._packs_of(name) for name in self._indexes}
         self._blob_digests: dict[Digest, set[bytes] | None] = {}
 

@@ -20,7 +20,7 @@ from datavc.formats.root import Root
 from datavc.operations.steps.cleaning.marking import Marks, mark_tips
 from datavc.operations.steps.trees.trees import TreeSource
 from datavc.repo import Repo
-from datavc.store.garbage import StoredRoot
+from datavc.store.census import StoredRoot
 from datavc.store.index import ObjectIndex
 from datavc.store.reader import ObjectReader
 from datavc.store.roots import list_roots

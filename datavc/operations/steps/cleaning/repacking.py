@@ -16,14 +16,14 @@ from datavc.backends.base import Backend, StoredFile
 from datavc.backends.folder import FolderBackend
 from datavc.backends.wrapping import WrappingBackend
 from datavc.durable import storage_errors
-from datavc.errors import IntegrityError, OutOfSpace, StoredFileNotFound
+from datavc.errors import IntegrityError, OutOfSpace
 from datavc.formats.amounts import human_size
 from datavc.formats.packindex import MAX_INDEX_ROWS
 from datavc.formats.root import Root
 from datavc.operations.steps.storing.placing import free_bytes
 from datavc.progress import Progress
 from datavc.store import layout
-from datavc.store.garbage import Census, StoredRoot, packs_named
+from datavc.store.census import Census, StoredRoot, packs_named
 from datavc.store.index import merge_indexes, open_index
 from datavc.store.live import Live
 from datavc.store.packreader import read_footer
@@ -201,7 +201,7 @@ def carry_out(
         whole.indexes |= {old: new for old, new in done.indexes.items() if old in census.named}
     for stored in complete:
         new = repointed(stored.root, whole)
-        if new is not stored.root and _is_same(backend, stored):
+        if new is not stored.root and stored.is_unchanged(backend):
             guard.publish(new)
     progress.end()
 
@@ -219,14 +219,6 @@ def _merge(backend: Backend, whole: Rewriting, names: list[str]) -> None:
     merged = merge_indexes(backend, algorithm, taken) if len(taken) > 1 else []
     if len(merged) == 1:
         whole.indexes |= {name: merged[0] for name in taken if name != merged[0]}
-
-
-def _is_same(backend: Backend, stored: StoredRoot) -> bool:
-    """Whether a root is as it was read. One that came since may need what nothing needed then, and keeps its pack indexes."""
-    try:
-        return backend.read(stored.name) == stored.text.encode("ascii")
-    except StoredFileNotFound:
-        return False
 
 
 class _Near(WrappingBackend):
