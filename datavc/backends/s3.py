@@ -13,6 +13,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from datavc.backends.base import Backend, StoredFile, check_name, is_name
@@ -76,7 +77,7 @@ class S3Backend(Backend):
     def head(self, name: str) -> StoredFile:
         answer = self._head(name)
         try:
-            return StoredFile(name, answer["ContentLength"], answer["LastModified"].timestamp())
+            return StoredFile(name, answer["ContentLength"], _stamp(answer["LastModified"]))
         except KeyError:
             raise TransientError(f"{self.place.url}/{name}: the server's answer broke off") from None
 
@@ -130,7 +131,7 @@ class S3Backend(Backend):
                 name = row["Key"].removeprefix(base)
                 # Others' files, such as the empty ones by which consoles show folders, have names that ours cannot have.
                 if is_name(name):
-                    yield StoredFile(name, row["Size"], row["LastModified"].timestamp())
+                    yield StoredFile(name, row["Size"], _stamp(row["LastModified"]))
             if not page.get("IsTruncated"):
                 return
             token = page.get("NextContinuationToken")
@@ -348,6 +349,11 @@ def check_header(check: Check | None, data: bytes) -> dict[str, str]:
 
 def _rebuilt(place: S3Place, check: Check | None, conditional: bool) -> S3Backend:
     return S3Backend(place, check=check, conditional=conditional)
+
+
+def _stamp(modified: datetime) -> float:
+    """In whole seconds, as HEAD and the server's clock tell it; some servers, such as Ceph and MinIO, list milliseconds."""
+    return float(int(modified.timestamp()))
 
 
 def _range(start: int, length: int | None) -> str:

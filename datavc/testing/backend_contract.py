@@ -77,6 +77,8 @@ class BackendContract:
         found = backend.head(NAME)
         assert (found.name, found.size) == (NAME, 5)
         assert before - 2 <= found.modified <= backend.now() + 2
+        # gc removes a root only where it is still the one that was listed.
+        assert list(backend.list(NAME.rpartition("/")[0] + "/")) == [found]
 
     def test_a_file_that_is_there_is_kept_as_it_is(self, backend: Backend) -> None:
         backend.write(NAME, b"first")

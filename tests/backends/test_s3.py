@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xxhash
@@ -73,6 +74,21 @@ def test_an_error_that_was_handled_keeps_nothing_in_memory(place: S3Place):
         assert ask()() is None
     finally:
         gc.enable()
+
+
+def test_what_is_listed_with_fractions_of_a_second_is_as_head_tells_it(place: S3Place):
+    """Ceph and MinIO list milliseconds, and Last-Modified has none: gc would take every root for one written anew."""
+    backend = S3Backend(place)
+    backend.write("roots/file", b"content")
+
+    def add_fraction(parsed: dict[str, Any], **_: object) -> None:
+        for row in parsed["Contents"]:
+            row["LastModified"] = row["LastModified"].replace(microsecond=844_000)
+
+    backend._client().meta.events.register("after-call.s3.ListObjectsV2", add_fraction)
+    (listed,) = backend.list("roots/")
+    assert listed == backend.head("roots/file")
+    assert listed.modified <= backend.now()
 
 
 class Answering:
