@@ -90,10 +90,10 @@ def run_watched(project: Project, arguments: list[str], at_change: Callable[[int
 
 
 def killed_at_each(
-    project: Project, arguments: list[str], fresh: Callable[[], object], stride: int = 1
+    project: Project, arguments: list[str], fresh: Callable[[], object], stride: int = 1, first: int = 1
 ) -> Iterator[int]:
     """Each ``stride``-th change of a command that starts from ``fresh``, once it was killed just before that change."""
-    for point in range(1, _MOST_POINTS, stride):
+    for point in range(first, _MOST_POINTS, stride):
         fresh()
         if run_killed(project, arguments, point) == COMPLETED:
             return

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 _PAIRS = 25  # of kills, for each command
 _ERRORS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EMFILE, errno.EINTR]
 _ERROR_STRIDE = 7
+_QUICK_STRIDE, _PARTS = 17, 4
 Record = Callable[[str, object], None]
 Seen = Callable[[Project], object]
 
@@ -199,18 +200,23 @@ def sweep(project: Project, tmp_path: Path) -> Callable[[str], Sweep]:
     return make
 
 
-strides = pytest.mark.parametrize(
-    "stride", [17, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
+@pytest.mark.parametrize(
+    ("stride", "first"),
+    [
+        pytest.param(_QUICK_STRIDE, 1, id="some"),
+        # In parts, since `remote add` alone makes some 600 changes.
+        *(
+            pytest.param(_PARTS, first, marks=pytest.mark.slow, id=f"part {first}")
+            for first in range(1, _PARTS + 1)
+        ),
+    ],
 )
-
-
-@strides
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_change_nothing_is_lost_and_the_same_command_finishes(
-    sweep: Callable[[str], Sweep], record_property: Record, name: str, stride: int
+    sweep: Callable[[str], Sweep], record_property: Record, name: str, stride: int, first: int
 ):
     case, points = sweep(name), 0
-    for _ in killed_at_each(case.worker, case.command, case.fresh, stride):
+    for _ in killed_at_each(case.worker, case.command, case.fresh, stride, first):
         case.assert_nothing_lost()
         case.assert_it_finishes()
         points += 1
