@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datavc.formats.fields import Fields
-from datavc.formats.header import FORMAT, KNOWN_FORMATS
+from datavc.formats.header import FORMAT
 from datavc.formats.root import MAX_ROOT_BYTES, Root, decode_root, encode_root
-from datavc.formats.sealed import seal, unseal
+from datavc.formats.sealed import seal, unsealed_fields
 
 EXPIRY_FORMAT = FORMAT
 _MAX_BYTES = 2 * MAX_ROOT_BYTES
@@ -38,7 +37,6 @@ def decode_expiry(data: bytes, where: str = "the note of an expired version") ->
     Raises:
         UnsupportedFormat: a format number unknown to this version. MalformedError: anything else is wrong with it.
     """
-    fields = Fields(unseal(data, where, _MAX_BYTES), where)
-    fields.require_format(KNOWN_FORMATS)
+    fields = unsealed_fields(data, where, _MAX_BYTES)
     root = decode_root(fields.text("root").encode("utf-8", "surrogateescape"), where)
     return Expiry(who=fields.text("who"), when=fields.time("when"), root=root)

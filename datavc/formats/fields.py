@@ -13,6 +13,7 @@ from typing import Any
 from datavc.errors import MalformedError, UnsupportedFormat
 from datavc.formats.digest import Digest
 from datavc.formats.header import UPGRADE_HINT
+from datavc.formats.paths import from_text
 
 KINDS = ("file", "executable", "symlink", "folder")
 """What a dataset, like an entry of a tree, can be; in the order of the tree's kind numbers."""
@@ -61,6 +62,14 @@ class Fields:
         if not isinstance(value, str) or not re.fullmatch(pattern, value) or not _is_unicode(value):
             raise self.wrong(name, must)
         return value
+
+    def repo_id(self, name: str) -> str:
+        """The id that ``init`` gave a repo."""
+        return self.text(name, "[0-9a-f]{32}", "a repo id of 32 hex digits")
+
+    def sealed_names(self, name: str, of: str, *, distinct: bool = True) -> tuple[str, ...]:
+        """A list of names of stored files, packs or pack indexes, that are the xxh128 of their bytes."""
+        return self.texts(name, "xxh128-[0-9a-f]{32}", f"a list of names of {of}", distinct=distinct)
 
     def optional_text(self, name: str, pattern: str = "(?s:.*)", must: str = "a text") -> str | None:
         """As :meth:`text`, or None where the field is null or absent."""
@@ -147,22 +156,13 @@ class Fields:
         return Fields(value, f"{self.what}: {name!r}")
 
     def _path(self, text: object, name: str) -> bytes:
-        path = path_bytes(text) if isinstance(text, str) else None
-        if path is None or b"\0" in path or not {b"", b".", b".."}.isdisjoint(path.split(b"/")):
+        try:
+            path = from_text(text) if isinstance(text, str) else b""
+        except MalformedError:
+            path = b""
+        if b"\0" in path or not {b"", b".", b".."}.isdisjoint(path.split(b"/")):
             raise self.wrong(name, "a relative path without empty, '.' and '..' parts")
         return path
-
-
-def path_bytes(text: str) -> bytes | None:
-    """The path that ``text`` stands for, bytes that are no UTF-8 being lone surrogates.
-
-    None where ``text`` is not the one spelling of any path.
-    """
-    try:
-        path = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return None
-    return path if path.decode("utf-8", "surrogateescape") == text else None
 
 
 def _is_unicode(text: str) -> bool:

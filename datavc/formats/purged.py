@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datavc.errors import MalformedError, UsageError
+from datavc.errors import MalformedError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import Fields
-from datavc.formats.header import FORMAT, KNOWN_FORMATS
-from datavc.formats.sealed import seal, unseal
+from datavc.formats.header import FORMAT
+from datavc.formats.sealed import seal, unsealed_fields
 
 PURGED_FORMAT = FORMAT
 MAX_PURGED_BYTES = 64 << 10
 MAX_REASON = 1000
 """Characters of a reason."""
 
-_REPO_ID = "[0-9a-f]{32}"
 _REASON = rf"[^\x00-\x1f\x7f]{{1,{MAX_REASON}}}"
 
 
@@ -40,7 +39,6 @@ class Purged:
 
 def encode_purged(purged: Purged) -> bytes:
     """``purged`` as sealed text. Raises UsageError: a value that no reader would take."""
-    what = "the note of what was purged"
     fields = {
         "format": PURGED_FORMAT,
         "digest": str(purged.digest),
@@ -50,11 +48,7 @@ def encode_purged(purged: Purged) -> bytes:
         "when": purged.when,
         "repo": purged.repo,
     }
-    try:
-        _purged(Fields(fields, what))
-    except MalformedError as error:
-        raise UsageError(error.message) from None
-    return seal(fields, what, MAX_PURGED_BYTES)
+    return seal(fields, "the note of what was purged", MAX_PURGED_BYTES, _purged)
 
 
 def decode_purged(data: bytes, where: str = "the note of what was purged") -> Purged:
@@ -63,9 +57,7 @@ def decode_purged(data: bytes, where: str = "the note of what was purged") -> Pu
     Raises:
         UnsupportedFormat: a format number or digest algorithm unknown to this version. MalformedError: anything else.
     """
-    fields = Fields(unseal(data, where, MAX_PURGED_BYTES), where)
-    fields.require_format(KNOWN_FORMATS)
-    return _purged(fields)
+    return _purged(unsealed_fields(data, where, MAX_PURGED_BYTES))
 
 
 def is_reason(text: str) -> bool:
@@ -84,5 +76,5 @@ def _purged(fields: Fields) -> Purged:
         reason=fields.text("reason", _REASON, f"a line of 1 to {MAX_REASON} characters"),
         who=fields.text("who"),
         when=fields.time("when"),
-        repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
+        repo=fields.repo_id("repo"),
     )

@@ -16,6 +16,7 @@ from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
 from datavc.formats.header import FORMAT, KNOWN_FORMATS
+from datavc.formats.paths import to_text
 
 RECORD_FORMAT = FORMAT
 MAX_RECORD_BYTES = 1 << 20
@@ -55,7 +56,7 @@ class Data:
     def to_json(self) -> dict[str, Any]:
         """As it stands in a record."""
         return {
-            "path": self.path.decode("utf-8", "surrogateescape"),
+            "path": to_text(self.path),
             "kind": self.kind,
             "digest": str(self.digest) if self.digest is not None else None,
             "size": self.size,

@@ -9,21 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
-from datavc.formats.header import FORMAT, KNOWN_FORMATS
-from datavc.formats.sealed import seal, unseal
+from datavc.formats.header import FORMAT
+from datavc.formats.paths import to_text
+from datavc.formats.sealed import seal, unsealed_fields
 
 ROOT_FORMAT = FORMAT
 MAX_ROOT_BYTES = 64 << 10
 MAX_ROOT_INDEXES = 16
 ROOT_KINDS = (*KINDS, "record")
 
-_REPO_ID = "[0-9a-f]{32}"
 _COMMIT = "[0-9a-f]{40}|[0-9a-f]{64}"
 _NONCE = "[0-9a-f]{16,64}"
-_INDEX = "xxh128-[0-9a-f]{32}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,13 @@ def encode_root(root: Root) -> bytes:
     Raises:
         UsageError: longer than 64 KiB, or a value that no reader would take.
     """
-    what = "the root"
     fields: dict[str, Any] = {
         "format": ROOT_FORMAT,
         "digest": str(root.digest),
         "kind": root.kind,
         "size": root.size,
         "files": root.files,
-        "path": root.path.decode("utf-8", "surrogateescape"),
+        "path": to_text(root.path),
         "repo": root.repo,
         "commit": root.commit,
         "who": root.who,
@@ -80,11 +77,7 @@ def encode_root(root: Root) -> bytes:
     }
     if root.clone is not None:
         fields["clone"] = root.clone
-    try:
-        _root(Fields(fields, what))
-    except MalformedError as error:
-        raise UsageError(error.message) from None
-    return seal(fields, what, MAX_ROOT_BYTES)
+    return seal(fields, "the root", MAX_ROOT_BYTES, _root)
 
 
 def decode_root(data: bytes, where: str = "the root") -> Root:
@@ -94,14 +87,12 @@ def decode_root(data: bytes, where: str = "the root") -> Root:
         UnsupportedFormat: a format number or digest algorithm unknown to this version.
         MalformedError: anything else is wrong with it.
     """
-    fields = Fields(unseal(data, where, MAX_ROOT_BYTES), where)
-    fields.require_format(KNOWN_FORMATS)
-    return _root(fields)
+    return _root(unsealed_fields(data, where, MAX_ROOT_BYTES))
 
 
 def _root(fields: Fields) -> Root:
     kind = fields.choice("kind", ROOT_KINDS)
-    indexes = fields.texts("indexes", _INDEX, "a list of names of pack indexes")
+    indexes = fields.sealed_names("indexes", "pack indexes")
     if not 1 <= len(indexes) <= MAX_ROOT_INDEXES:
         raise fields.wrong("indexes", f"a list of 1 to {MAX_ROOT_INDEXES} names of pack indexes")
     return Root(
@@ -110,7 +101,7 @@ def _root(fields: Fields) -> Root:
         size=fields.count("size"),
         files=fields.count("files"),
         path=fields.path("path", or_empty=kind == "record"),
-        repo=fields.text("repo", _REPO_ID, "a repo id of 32 hex digits"),
+        repo=fields.repo_id("repo"),
         commit=fields.optional_text("commit", _COMMIT, "a commit id of git or null"),
         who=fields.text("who"),
         when=fields.time("when"),
@@ -119,5 +110,5 @@ def _root(fields: Fields) -> Root:
         complete=fields.flag("complete"),
         saved=fields.flag("saved"),
         client=fields.text("client"),
-        clone=fields.optional_text("clone", _REPO_ID, "32 hex digits"),
+        clone=fields.optional_text("clone", "[0-9a-f]{32}", "32 hex digits"),
     )

@@ -1,4 +1,4 @@
-"""Sealed text: one line of JSON and one line with its xxh128, the outer form of roots and workspace states.
+"""Sealed text: one line of JSON and one line with its xxh128, the outer form of roots, workspace states and notes.
 
 The seal finds accidents (a torn write, a bad disk), not attackers: ``fields.py`` still checks every field.
 """
@@ -6,29 +6,48 @@ The seal finds accidents (a torn write, a bad disk), not attackers: ``fields.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import xxhash
 
 from datavc.errors import MalformedError, UsageError
+from datavc.formats.fields import Fields
+from datavc.formats.header import KNOWN_FORMATS
 
 _SEAL = b"xxh128:"
 _SEAL_LENGTH = len(_SEAL) + 32 + 1
 
 
-def seal(fields: Mapping[str, Any], what: str, limit: int) -> bytes:
-    """``fields`` as sealed text of at most ``limit`` bytes; ``what`` is its name in messages.
+def seal(
+    fields: Mapping[str, Any], what: str, limit: int, read: Callable[[Fields], object] = lambda fields: None
+) -> bytes:
+    """``fields`` as sealed text of at most ``limit`` bytes; ``what`` is its name in messages, ``read`` what readers do.
 
     Raises:
-        UsageError: it would be longer.
+        UsageError: it would be longer, or readers would refuse it.
     """
+    try:
+        read(Fields(fields, what))
+    except MalformedError as error:
+        raise UsageError(error.message) from None
     line = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     body = line.encode("ascii") + b"\n"
     sealed = body + _SEAL + xxhash.xxh3_128_hexdigest(body).encode("ascii") + b"\n"
     if len(sealed) > limit:
         raise UsageError(f"{what} would have {len(sealed):,} bytes, more than {limit:,}")
     return sealed
+
+
+def unsealed_fields(data: bytes, what: str, limit: int) -> Fields:
+    """The fields of sealed text that says of which format it is.
+
+    Raises:
+        UnsupportedFormat: a format number unknown to this version. MalformedError: as :func:`unseal`.
+    """
+    fields = Fields(unseal(data, what, limit), what)
+    fields.require_format(KNOWN_FORMATS)
+    return fields
 
 
 def unseal(data: bytes, what: str, limit: int) -> dict[str, Any]:

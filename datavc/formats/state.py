@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from datavc.errors import MalformedError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.fields import KINDS, Fields
-from datavc.formats.header import FORMAT, KNOWN_FORMATS
-from datavc.formats.sealed import seal, unseal
+from datavc.formats.header import FORMAT
+from datavc.formats.paths import to_text
+from datavc.formats.sealed import seal, unsealed_fields
 
 STATE_FORMAT = FORMAT
 MAX_STATE_BYTES = 1 << 20
@@ -53,11 +53,10 @@ def encode_state(state: WorkspaceState) -> bytes:
     Raises:
         UsageError: longer than 1 MiB (very many sub-paths), or a value that no reader would take.
     """
-    what = "the workspace state"
     checkout = state.checkout
     fields: dict[str, Any] = {
         "format": STATE_FORMAT,
-        "path": _text(state.path),
+        "path": to_text(state.path),
         "base": None if state.base is None else str(state.base),
         "kind": state.kind,
         "partial": _texts(state.partial),
@@ -70,11 +69,7 @@ def encode_state(state: WorkspaceState) -> bytes:
             "since": checkout.since,
         },
     }
-    try:
-        _state(Fields(fields, what))
-    except MalformedError as error:
-        raise UsageError(error.message) from None
-    return seal(fields, what, MAX_STATE_BYTES)
+    return seal(fields, "the workspace state", MAX_STATE_BYTES, _state)
 
 
 def decode_state(data: bytes, where: str) -> WorkspaceState:
@@ -84,9 +79,7 @@ def decode_state(data: bytes, where: str) -> WorkspaceState:
         UnsupportedFormat: a format number or digest algorithm unknown to this version.
         MalformedError: anything else is wrong with it.
     """
-    fields = Fields(unseal(data, where, MAX_STATE_BYTES), where)
-    fields.require_format(KNOWN_FORMATS)
-    return _state(fields)
+    return _state(unsealed_fields(data, where, MAX_STATE_BYTES))
 
 
 def _state(fields: Fields) -> WorkspaceState:
@@ -114,9 +107,5 @@ def _checkout(fields: Fields | None) -> Checkout | None:
     )
 
 
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")
-
-
 def _texts(paths: tuple[bytes, ...] | None) -> list[str] | None:
-    return None if paths is None else [_text(path) for path in paths]
+    return None if paths is None else list(map(to_text, paths))
