@@ -43,6 +43,9 @@ MAX_FILES = 2**28
 """Files of one dataset, 268 million. Folders that name the same few trees add up to any number without being stored, so a
 tree that declares more is refused before anybody walks it; whoever walks all of a version allows as many folders."""
 
+MAX_TREE_BYTES = 1 << 30
+"""A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold."""
+
 MAX_TOTAL = 2**63 - 1
 """The size of a whole tree fits a signed 64-bit integer, as in pointers."""
 

@@ -269,15 +269,7 @@ class _Gc:
             doom(backend, repo_id, id_, garbage)
             self._result.doomed_bytes = garbage.size
             return
-        stone = Tombstone(
-            repo_id,
-            "",
-            utc_text(self._now),
-            tuple(garbage.indexes),
-            tuple(map(layout.sealed_name, garbage.packs)),
-            tuple(name.rpartition("/")[2] for name in garbage.blobs),
-        )
-        at_once = Doomed(id_, stone, self._now, waits=False)
+        at_once = Doomed(id_, garbage.tombstone(repo_id), self._now, waits=False)
         self._result.freed_bytes += self._sweep([at_once], needed, {stored.name for stored in roots})
 
     def _sweep(self, due: Collection[Doomed], needed: NeededBlobs, expected: Collection[str]) -> int:

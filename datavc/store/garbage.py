@@ -41,6 +41,17 @@ class Garbage:
     def __bool__(self) -> bool:
         return bool(self.indexes or self.packs or self.blobs)
 
+    def tombstone(self, repo: str) -> Tombstone:
+        """What says that all of it is to go, by whom and since now."""
+        return Tombstone(
+            repo,
+            who_am_i(),
+            utc_text(),
+            tuple(sorted(self.indexes)),
+            tuple(sorted(map(layout.sealed_name, self.packs))),
+            tuple(sorted({name.rpartition("/")[2] for name in self.blobs})),
+        )
+
 
 def find_garbage(
     census: Census, roots: Iterable[StoredRoot], doomed: Iterable[Doomed], needed: NeededBlobs
@@ -101,15 +112,7 @@ def tidy(backend: Backend, older: float) -> None:
 
 def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
     """Write the tombstone; that it waits is written first. Raises StorageError."""
-    tombstone = Tombstone(
-        repo,
-        who_am_i(),
-        utc_text(),
-        tuple(sorted(garbage.indexes)),
-        tuple(sorted(map(layout.sealed_name, garbage.packs))),
-        tuple(sorted({name.rpartition("/")[2] for name in garbage.blobs})),
-    )
-    encoded = encode_tombstone(tombstone)
+    encoded = encode_tombstone(garbage.tombstone(repo))
     backend.write(f"{layout.TRASH}{id_}{WAITING}", utc_text().encode() + b"\n")
     backend.write(f"{layout.TRASH}{id_}", encoded)
 

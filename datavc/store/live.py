@@ -17,12 +17,10 @@ from datavc.formats.pack import LIST
 from datavc.formats.packindex import PackIndexReader
 from datavc.formats.record import MAX_RECORD_BYTES, decode_record
 from datavc.formats.root import Root
-from datavc.formats.tree import FOLDER, decode_tree
+from datavc.formats.tree import FOLDER, MAX_TREE_BYTES, decode_tree
 from datavc.store import layout
 from datavc.store.index import Location, open_index
 from datavc.store.reader import ObjectReader
-
-_MAX_TREE_BYTES = 1 << 30
 
 
 class Live:
@@ -98,7 +96,7 @@ class Live:
             if (top.algorithm, digest) in self._walked:
                 continue
             self._walked.add((top.algorithm, digest))
-            tree = decode_tree(reader.read(digest, limit=_MAX_TREE_BYTES), top.algorithm)
+            tree = decode_tree(reader.read(digest, limit=MAX_TREE_BYTES), top.algorithm)
             for row_kind, row_digest in zip(tree.kinds, tree.digests, strict=True):
                 self._mark(top.algorithm, row_digest)
                 if row_kind == FOLDER:

@@ -33,7 +33,7 @@ from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import LIST, META, TAIL_BYTES, PackFooter, decode_pack_footer, decode_pack_tail
 from datavc.formats.times import utc_text
 from datavc.formats.tombstone import Rewritten, decode_rewritten, encode_rewritten
-from datavc.formats.tree import FOLDER, TREE, decode_tree
+from datavc.formats.tree import FOLDER, MAX_TREE_BYTES, TREE, decode_tree
 from datavc.progress import SILENT, Progress
 from datavc.store import layout
 from datavc.store.census import list_packs, packs_named
@@ -47,7 +47,6 @@ from datavc.store.tombstones import DONE, PURGING, REWRITTEN, Guard, new_id
 from datavc.store.who import who_am_i
 
 _ROUNDS = 10
-_MAX_TREE_BYTES = 1 << 30
 
 
 @dataclass(slots=True)
@@ -326,7 +325,7 @@ class _Holding:
             try:
                 if location[4] & LIST and not self._is_cut_tree(digest, location):
                     continue
-                content = self._reader.read(digest, limit=_MAX_TREE_BYTES)
+                content = self._reader.read(digest, limit=MAX_TREE_BYTES)
                 if content.startswith(TREE.magic):
                     tree = decode_tree(content, self._algorithm)
                     found |= chunks.intersection(

@@ -27,13 +27,13 @@ from datavc.formats.chunklist import ChunkList, decode_chunk_list
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pack import LIST
 from datavc.formats.paths import show
-from datavc.formats.tree import FOLDER, MAX_DEPTH
+from datavc.formats.tree import FOLDER, MAX_DEPTH, MAX_TREE_BYTES
 from datavc.operations.steps.naming.chosen import Version
 from datavc.operations.steps.transfers.blobs import TrustedBlobs
 from datavc.operations.steps.transfers.pieces import Part, Pieces, span_of
 from datavc.operations.steps.transfers.sources import Remotes, Source, Sources
 from datavc.operations.steps.trees.expiry import expired
-from datavc.operations.steps.trees.trees import MAX_TREE_BYTES, TreeSource, entries
+from datavc.operations.steps.trees.trees import TreeSource, entries
 from datavc.parallel import map_ahead
 from datavc.repo import Repo
 from datavc.store import layout

@@ -18,10 +18,10 @@ from datavc.formats.amounts import human_size
 from datavc.formats.chunklist import ChunkList, decode_chunk_list
 from datavc.formats.digest import hash_function, new_hasher
 from datavc.formats.pack import DATA, LIST, MAX_ENTRY_BYTES, META
+from datavc.formats.tree import MAX_TREE_BYTES
 from datavc.operations.steps.storing.placing import free_bytes
 from datavc.operations.steps.storing.reachable import Reachable
 from datavc.operations.steps.transfers.sources import Source, Sources
-from datavc.operations.steps.trees.trees import MAX_TREE_BYTES
 from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.store.cache import Cache

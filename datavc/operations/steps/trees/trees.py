@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 from datavc.errors import DatavcError, MalformedError, ObjectNotFound
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.paths import show
-from datavc.formats.tree import FOLDER, KIND_NAMES, MAX_DEPTH, MAX_FILES, Entry, Tree, decode_tree
+from datavc.formats.tree import (
+    FOLDER,
+    KIND_NAMES,
+    MAX_DEPTH,
+    MAX_FILES,
+    MAX_TREE_BYTES,
+    Entry,
+    Tree,
+    decode_tree,
+)
 from datavc.workspace.safepath import first_refused
 from datavc.workspace.statcache import StatCache
 
 if TYPE_CHECKING:
     from datavc.store.reader import Readable
-
-# A tree of a million entries has 41 MB; this caps what an untrusted one may make us hold.
-MAX_TREE_BYTES = 1 << 30
 
 
 class TreeSource:
