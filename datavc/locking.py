@@ -83,6 +83,7 @@ def is_free(fd: int) -> Literal["free", "held", "no locks"]:
             return "no locks"
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return "held"
+        # Whoever takes anything else for a lock that is held waits for ever.
         raise
     return "free"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -21,7 +20,7 @@ from typing import Any
 from datavc.backends.base import Backend, StoredFile, check_name
 from datavc.durable import fsync_file, fsync_folder, storage_errors, write_all
 from datavc.errors import NotFoundError, StorageError, StoredFileNotFound
-from datavc.locking import WITHOUT_LOCKS
+from datavc.locking import is_free
 
 _OPEN_FILES = 64
 REPLACED = "roots/"
@@ -304,20 +303,6 @@ def _write_new(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def _try_lock(fd: int) -> bool | None:
-    """Whether the lock was free; None where the file system has no locks, so that everybody counts as alive."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in WITHOUT_LOCKS:
-            return None
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            # Whoever takes that for a lock that is held waits for ever.
-            raise
-        return False
-    return True
-
-
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
 
@@ -335,7 +320,7 @@ def _new_lock(path: Path) -> int:
     while True:
         fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            is_ours = _try_lock(fd) is not False and _is_at(path, fd)
+            is_ours = is_free(fd) != "held" and _is_at(path, fd)
         except OSError:
             os.close(fd)
             raise
@@ -368,8 +353,9 @@ def _sweep_locked(folder: Path) -> None:
         # Gone meanwhile, or somebody else's.
         return
     try:
-        # A lock that another sweep removed meanwhile says nothing: its owner, who was just making it, has made a new one.
-        if _try_lock(lock) and _is_at(_lock_of(folder), lock):
+        # Without locks everybody counts as alive. A lock that another sweep removed meanwhile says nothing: its owner, who
+        # was just making it, has made a new one.
+        if is_free(lock) == "free" and _is_at(_lock_of(folder), lock):
             _remove_scratch(folder)
     finally:
         os.close(lock)

@@ -184,16 +184,16 @@ def test_scratch_is_left_alone_when_its_lock_was_made_anew_while_it_was_swept(tm
     (parent / "0123.lock").touch()
     held: list[int] = []
 
-    def made_anew_just_before(fd: int) -> bool | None:
+    def made_anew_just_before(fd: int) -> str:
         if not held:
             (parent / "0123.lock").unlink()
             held.append(os.open(parent / "0123.lock", os.O_CREAT | os.O_RDWR))
-            assert lock(held[0])
+            assert lock(held[0]) == "free"
             (parent / "0123").mkdir()
         return lock(fd)
 
-    lock = folder_module._try_lock
-    monkeypatch.setattr(folder_module, "_try_lock", made_anew_just_before)
+    lock = folder_module.is_free
+    monkeypatch.setattr(folder_module, "is_free", made_anew_just_before)
     with backend.scratch():
         assert (parent / "0123").is_dir()
     assert (parent / "0123.lock").exists()
