@@ -9,6 +9,7 @@ from datavc.backends.base import Backend
 from datavc.formats import codec
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pack import DATA, MAX_PACK_BYTES, ZSTD
+from datavc.formats.packindex import IndexColumns, IndexRow, encode_pack_index
 from datavc.store import layout
 from datavc.store.index import IndexBuilder, ObjectIndex
 from datavc.store.packreader import locations, read_footer
@@ -42,6 +43,14 @@ def write_packs(
         stream.add(hash_function(algorithm)(raw), raw)
     stream.close()
     return packs
+
+
+def index_of(
+    packs: Sequence[tuple[bytes, int]], rows: Sequence[IndexRow], algorithm: str = "xxh128"
+) -> bytes:
+    """The bytes of a pack index of these rows."""
+    columns = zip(*rows, strict=True) if rows else ((),) * 6
+    return encode_pack_index(algorithm, packs, IndexColumns(*columns))
 
 
 def write_index(backend: Backend, packs: Sequence[SealedPack], algorithm: str = "xxh128") -> str:

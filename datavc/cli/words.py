@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 OK = 0
 ERROR = 1
-DIFFERENCES = 1
 USAGE = 2
 ERROR_WHEN_1_MEANS_DIFFERENCES = 4
 INTERRUPTED = 130
-TERMINATED = 143
 OWN_FAILURE = 125  # of `datavc run`, whose other codes are those of the command that it runs
 NOBODY_READS = 141
 

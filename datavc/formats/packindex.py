@@ -84,21 +84,15 @@ class IndexColumns(NamedTuple):
         return IndexColumns(digests, *numbers)  # type: ignore[arg-type]
 
 
-def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], rows: Sequence[IndexRow]) -> bytes:
-    """The pack index of ``packs`` (raw name and bytes of each) and ``rows``, sorted by digest, none twice.
+def encode_pack_index(algorithm: str, packs: Sequence[tuple[bytes, int]], columns: IndexColumns) -> bytes:
+    """The pack index of ``packs`` (raw name and bytes of each) and of rows that are sorted by digest, none twice.
 
     Raises:
         MalformedError: no reader would take it, for instance because it has too many rows.
     """
-    _check_counts(len(rows), len(packs))
-    columns = zip(*rows, strict=True) if rows else ((),) * 6
-    return encode_index_columns(algorithm, packs, IndexColumns(*columns))
-
-
-def encode_index_columns(algorithm: str, packs: Sequence[tuple[bytes, int]], columns: IndexColumns) -> bytes:
-    """As :func:`encode_pack_index`, with the rows as columns."""
     rows = len(columns.digests)
-    _check_counts(rows, len(packs))
+    if rows > MAX_INDEX_ROWS or len(packs) > rows:
+        raise MalformedError(f"a pack index cannot have {rows:,} rows for {len(packs):,} packs")
     names, sizes = [name for name, _ in packs], [size for _, size in packs]
     joined_names = b"".join(names)
     if not are_digests(names, joined_names, _NAME_BYTES) or not all(
@@ -118,11 +112,6 @@ def encode_index_columns(algorithm: str, packs: Sequence[tuple[bytes, int]], col
     )
     fixed = _FIXED.pack(len(head), xxhash.xxh3_128_digest(head))
     return b"".join((encode_header(PACK_INDEX, algorithm), fixed, head, *frames))
-
-
-def _check_counts(rows: int, packs: int) -> None:
-    if rows > MAX_INDEX_ROWS or packs > rows:
-        raise MalformedError(f"a pack index cannot have {rows:,} rows for {packs:,} packs")
 
 
 def _encode_frame(columns: IndexColumns, length: int, packs: int) -> bytes:

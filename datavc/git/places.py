@@ -24,16 +24,11 @@ _QUESTIONS = (
 
 
 class GitPlaces(NamedTuple):
-    """Absolute paths, symlinks resolved."""
+    """Absolute paths, symlinks resolved. A worktree that is linked shares ``common_dir`` with others."""
 
     toplevel: Path
     git_dir: Path
     common_dir: Path
-
-    @property
-    def is_linked_worktree(self) -> bool:
-        """Made by ``git worktree add``: it shares ``common_dir`` with others, ``git_dir`` is its own."""
-        return self.git_dir != self.common_dir
 
 
 def find_git(start: Path) -> GitPlaces | None:

@@ -22,7 +22,7 @@ from datavc.formats.packindex import (
     MAX_INDEX_ROWS,
     IndexColumns,
     PackIndexReader,
-    encode_index_columns,
+    encode_pack_index,
 )
 from datavc.store import layout
 
@@ -231,7 +231,7 @@ class IndexBuilder:
             array("I", map(self._raw.__getitem__, order)),
             bytes(map(self._flags.__getitem__, order)),
         )
-        encoded = encode_index_columns(self._algorithm, packs, columns)
+        encoded = encode_pack_index(self._algorithm, packs, columns)
         name = layout.sealed_name(xxhash.xxh3_128_digest(encoded))
         backend.write(layout.index_path(name), encoded)
         return name

@@ -26,7 +26,7 @@ from datavc.formats.pack import (
     encode_pack_footer,
     encode_pack_header,
 )
-from datavc.formats.packindex import MAX_INDEX_ROWS, PackIndexReader, encode_pack_index
+from datavc.formats.packindex import MAX_INDEX_ROWS, IndexColumns, PackIndexReader, encode_pack_index
 from datavc.formats.tree import FILE, FOLDER, Tree, decode_tree, encode_tree
 
 T = TypeVar("T")
@@ -81,9 +81,14 @@ def time_chunk_lists(rows: int) -> None:
 def time_indexes(rows: int) -> None:
     digests = sorted(make_digests(rows))
     packs = [(NOISE.randbytes(16), 64 << 20) for _ in range(128)]
-    table = [
-        (digest, n % 128, 8 + NOISE.randrange(60 << 20), 5000, 9000, 2) for n, digest in enumerate(digests)
-    ]
+    table = IndexColumns(
+        digests,
+        array("I", (n % 128 for n in range(rows))),
+        array("I", (8 + NOISE.randrange(60 << 20) for _ in range(rows))),
+        array("I", [5000]) * rows,
+        array("I", [9000]) * rows,
+        bytes([2]) * rows,
+    )
     encoded = measure(f"index of {rows:,}: encode", rows, lambda: encode_pack_index("xxh128", packs, table))
 
     def open_index() -> PackIndexReader:

@@ -13,12 +13,19 @@ import xxhash
 from damage import damaged
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import index_of
 
 from datavc.errors import DatavcError, MalformedError, StorageError, UnsupportedFormat
 from datavc.formats import codec, packindex
 from datavc.formats.digest import ALGORITHMS
 from datavc.formats.pack import MAX_ENTRY_BYTES, MAX_PACK_BYTES
-from datavc.formats.packindex import FRAME_ROWS, MAX_INDEX_ROWS, PackIndexReader, encode_pack_index
+from datavc.formats.packindex import (
+    FRAME_ROWS,
+    MAX_INDEX_ROWS,
+    IndexColumns,
+    PackIndexReader,
+    encode_pack_index,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PACKS = [(bytes([number]) * 16, 1_000_000 + number) for number in range(1, 4)]
@@ -62,7 +69,7 @@ def located(reader, digests):
 def test_every_row_is_found(count, algorithm):
     length = ALGORITHMS[algorithm].length
     rows = rows_of(count, length)
-    reader = Stored(encode_pack_index(algorithm, PACKS, rows)).open()
+    reader = Stored(index_of(PACKS, rows, algorithm)).open()
 
     assert (reader.algorithm, reader.packs, reader.row_count) == (algorithm, PACKS, count)
     assert list(reader.rows()) == rows
@@ -78,13 +85,13 @@ def test_few_and_many_are_found_alike(share):
     by_digest = {row[0]: row[1:] for row in rows}
     wanted = [digest_of(number) for number in range(0, 20_000, share)]
 
-    found = located(Stored(encode_pack_index("xxh128", PACKS, rows)).open(), iter(wanted))
+    found = located(Stored(index_of(PACKS, rows)).open(), iter(wanted))
 
     assert found == {digest: by_digest[digest] for digest in wanted if digest in by_digest}
 
 
 def test_an_index_of_nothing_finds_nothing():
-    reader = Stored(encode_pack_index("xxh128", [], [])).open()
+    reader = Stored(index_of([], [])).open()
 
     assert reader.find(bytes(16)) is None
     assert located(reader, [bytes(16)]) == {}
@@ -94,14 +101,14 @@ def test_an_index_of_nothing_finds_nothing():
 def test_digests_that_start_alike_are_told_apart():
     digests = sorted(bytes(8) + bytes([number]) * 8 for number in range(100))
     rows = [(digest, 0, 8 + number, 5, 5, 0) for number, digest in enumerate(digests)]
-    reader = Stored(encode_pack_index("xxh128", PACKS[:1], rows)).open()
+    reader = Stored(index_of(PACKS[:1], rows)).open()
 
     assert [reader.find(digest) for digest in digests] == rows
     assert reader.find(bytes(8) + b"\xf0" * 8) is None
 
 
 def test_a_small_index_is_one_read():
-    stored = Stored(encode_pack_index("xxh128", PACKS, rows_of(1000)))
+    stored = Stored(index_of(PACKS, rows_of(1000)))
     reader = stored.open()
 
     assert len(located(reader, (digest_of(number) for number in range(1000)))) == 1000
@@ -110,7 +117,7 @@ def test_a_small_index_is_one_read():
 
 def test_a_look_up_in_a_large_index_reads_the_head_and_one_frame_once():
     rows = rows_of(40 * FRAME_ROWS)
-    stored = Stored(encode_pack_index("xxh128", PACKS, rows))
+    stored = Stored(index_of(PACKS, rows))
     reader = stored.open()
 
     for row in rows[-3:]:
@@ -123,7 +130,7 @@ def test_a_look_up_in_a_large_index_reads_the_head_and_one_frame_once():
 def test_a_head_longer_than_the_first_read_is_read_whole(monkeypatch):
     monkeypatch.setattr(packindex, "_FIRST_READ_BYTES", 40)
     rows = rows_of(FRAME_ROWS + 1)
-    stored = Stored(encode_pack_index("xxh128", PACKS, rows))
+    stored = Stored(index_of(PACKS, rows))
 
     assert list(stored.open().rows()) == rows
     assert len(stored.ranges) == 4
@@ -138,7 +145,7 @@ def test_an_error_of_the_backend_passes_through():
 
 
 def test_a_short_read_is_refused():
-    data = encode_pack_index("xxh128", PACKS, rows_of(10))
+    data = index_of(PACKS, rows_of(10))
 
     with pytest.raises(MalformedError, match="ends after 10 bytes"):
         PackIndexReader(lambda start, length: data[start : start + 10], len(data))
@@ -171,18 +178,23 @@ def test_the_golden_pack_indexes_are_readable_for_ever(number):
         ([(bytes(15), 5)], rows_of(1), "no store"),
         ([(bytes(16), MAX_PACK_BYTES + 1)], rows_of(1), "no store"),
         ([(bytes(16), -1)], rows_of(1), "no store"),
-        (PACKS, range(MAX_INDEX_ROWS + 1), "1,048,577 rows"),
     ],
 )
 def test_no_such_index_is_written(packs, rows, says):
     with pytest.raises(MalformedError, match=says):
-        encode_pack_index("xxh128", packs, rows)
+        index_of(packs, rows)
+
+
+def test_an_index_of_too_many_rows_is_not_written():
+    column = range(MAX_INDEX_ROWS + 1)
+    with pytest.raises(MalformedError, match="1,048,577 rows"):
+        encode_pack_index("xxh128", PACKS, IndexColumns(*[column] * 6))
 
 
 def test_rows_out_of_order_across_frames_are_not_written():
     rows = rows_of(FRAME_ROWS + 1)
     with pytest.raises(MalformedError, match="not sorted"):
-        encode_pack_index("xxh128", PACKS, rows[:FRAME_ROWS] + rows[FRAME_ROWS - 1 : FRAME_ROWS])
+        index_of(PACKS, rows[:FRAME_ROWS] + rows[FRAME_ROWS - 1 : FRAME_ROWS])
 
 
 def careless(rows, packs=PACKS, *, counts=None, fence=None, lengths=None, columns=None):
@@ -265,7 +277,7 @@ def test_any_bytes_give_an_index_or_an_error_of_datavc(data):
             use(index)
 
 
-@given(damaged(encode_pack_index("xxh128", PACKS, rows_of(20))))
+@given(damaged(index_of(PACKS, rows_of(20))))
 def test_a_damaged_index_is_noticed(data):
     with contextlib.suppress(DatavcError):
         use(data)

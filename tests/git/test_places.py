@@ -83,8 +83,7 @@ def test_a_linked_worktree_has_a_git_folder_of_its_own_and_shares_the_other(
 
     git_dir = git_project.root / ".git"
     assert places == GitPlaces(tmp_path / "linked", git_dir / "worktrees" / "linked", git_dir)
-    assert places.is_linked_worktree
-    assert not found(git_project.root).is_linked_worktree
+    assert found(git_project.root) == GitPlaces(git_project.root, git_dir, git_dir)
 
 
 def test_a_submodule_is_a_repository_of_its_own(git_project: Project, tmp_path: Path):

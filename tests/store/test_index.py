@@ -9,13 +9,13 @@ import pytest
 from damage import damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored import XXH, contents, open_reader, overwrite, pack_file, write_index, write_packs
+from stored import XXH, contents, index_of, open_reader, overwrite, pack_file, write_index, write_packs
 
 from datavc.backends.base import Backend
 from datavc.backends.counting import CountingBackend
 from datavc.backends.memory import MemoryBackend
 from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
-from datavc.formats.packindex import FRAME_ROWS, encode_pack_index
+from datavc.formats.packindex import FRAME_ROWS
 from datavc.store import index as index_module
 from datavc.store import layout
 from datavc.store.index import IndexBuilder, ObjectIndex, merge_indexes
@@ -285,7 +285,7 @@ def test_two_indexes_swapped_on_disk_still_lead_to_their_objects(backend: Backen
 
 
 def test_an_index_that_names_no_pack_of_the_store_finds_nothing(backend: Backend):
-    encoded = encode_pack_index("xxh128", [(b"\1" * 16, 100)], [(XXH(b"x"), 0, 8, 1, 1, 0)])
+    encoded = index_of([(b"\1" * 16, 100)], [(XXH(b"x"), 0, 8, 1, 1, 0)])
     name = layout.sealed_name(XXH(encoded))
     backend.write(layout.index_path(name), encoded)
     index = ObjectIndex(backend, "xxh128", [name])

@@ -13,6 +13,7 @@ from stored import (
     REPO_ID,
     XXH,
     contents,
+    index_of,
     overwrite,
     pack_file,
     write_index,
@@ -25,7 +26,7 @@ from datavc.backends.folder import FolderBackend
 from datavc.backends.memory import MemoryBackend
 from datavc.errors import DigestMismatch, MalformedError, StorageError, StoredFileNotFound, UnsupportedFormat
 from datavc.formats.digest import Digest
-from datavc.formats.packindex import FRAME_ROWS, encode_pack_index
+from datavc.formats.packindex import FRAME_ROWS
 from datavc.store import layout
 from datavc.store import remote as remote_module
 from datavc.store.remote import RemoteStore
@@ -48,7 +49,7 @@ def _large_index() -> tuple[bytes, list[bytes]]:
     table = [
         (name, 0, 8 + noise.randrange(1 << 25), noise.randrange(1 << 20), 1 << 20, 0) for name in digests
     ]
-    encoded = encode_pack_index("xxh128", [(b"\1" * 16, 1 << 20)], table)
+    encoded = index_of([(b"\1" * 16, 1 << 20)], table)
     assert len(encoded) > 1 << 20
     return encoded, digests
 
