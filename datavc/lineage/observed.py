@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from datavc.lineage.byfolder import ByFolder
 from datavc.lineage.preload import PRELOAD_VARIABLE, is_log, lost_events, preloaded, read_events, split_events
 
 HOOK = Path(__file__).parent / "hook"
 _MANY = 64
 _LISTED_PER_NAME = 4
-_PATHS = (b"r", b"w", b"m", b"d")
+_COMPILED = b"/__pycache__/"
+_OF_PATHS = b"rwmd"
+_MOVED = ord("c")
 RUN_LOG = "DATAVC_RUN_LOG"
 """The variable that names the folder in which watched processes note what they do."""
 # Extension modules that open files through Python alone, or none at all. Of any other, who knows.
@@ -58,10 +61,10 @@ class Interpreter:
 class Raw:
     """Paths as they were noted, absolute: what was read, written, moved to a place, and removed."""
 
-    read: set[bytes] = field(default_factory=set)
-    written: set[bytes] = field(default_factory=set)
-    moved: set[bytes] = field(default_factory=set)
-    removed: set[bytes] = field(default_factory=set)
+    read: ByFolder = field(default_factory=ByFolder)
+    written: ByFolder = field(default_factory=ByFolder)
+    moved: ByFolder = field(default_factory=ByFolder)
+    removed: ByFolder = field(default_factory=ByFolder)
 
 
 @dataclass(slots=True)
@@ -73,9 +76,9 @@ class Observed:
     ``lost`` counts the events for which there was no room.
     """
 
-    read: set[bytes] = field(default_factory=set)
-    written: set[bytes] = field(default_factory=set)
-    removed: set[bytes] = field(default_factory=set)
+    read: ByFolder = field(default_factory=ByFolder)
+    written: ByFolder = field(default_factory=ByFolder)
+    removed: ByFolder = field(default_factory=ByFolder)
     imported: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
@@ -102,9 +105,9 @@ class Observed:
 
     def include(self, other: Observed) -> None:
         """Add what was seen of a part of the run."""
-        self.read |= other.read
-        self.written |= other.written
-        self.removed |= other.removed
+        self.read.include(other.read)
+        self.written.include(other.written)
+        self.removed.include(other.removed)
         self.imported |= other.imported
         self.started |= other.started
         self.seen |= other.seen
@@ -165,14 +168,40 @@ def read_log(log: Path, began: os.stat_result | None = None) -> Observed:
     """What was noted in all processes of a run, in files of the folder ``log``, which was so when it ``began``."""
     observed = Observed(lost=lost_events(log))
     raw = Raw()
-    paths = {b"r": raw.read, b"w": raw.written, b"m": raw.moved, b"d": raw.removed}
-    for letter, text in _events(log):
-        if letter in paths:
-            paths[letter].add(text)
-        else:
-            _note(observed, letter, text.decode("utf-8", "surrogateescape"))
+    for file in sorted(log.iterdir(), key=lambda file: file.stat().st_mtime_ns):
+        _take_events(read_events(file) if is_log(file) else split_events(file.read_bytes()), observed, raw)
     take_paths(observed, raw, began)
     return observed
+
+
+def _take_events(events: Iterable[bytes], observed: Observed, raw: Raw) -> None:
+    """Add what one file of the log says. Paths, of which there may be a million, are cut at the last slash alone."""
+    folder = b"/"
+    heads: dict[bytes, set[bytes]] = {}
+    for event in events:
+        letter = event[0]
+        if letter in _OF_PATHS:
+            head, _, name = event.rpartition(b"/")
+            if head in heads:
+                heads[head].add(name)
+            else:
+                heads[head] = {name}
+        elif letter == _MOVED:
+            _take_names(heads, folder, raw)
+            folder, heads = event[1:], {}
+        else:
+            _note(observed, event[:1], event[1:].decode("utf-8", "surrogateescape"))
+    _take_names(heads, folder, raw)
+
+
+def _take_names(heads: dict[bytes, set[bytes]], top: bytes, raw: Raw) -> None:
+    """Names by letter and folder, which may be relative to ``top``."""
+    ways = {b"r": raw.read, b"w": raw.written, b"m": raw.moved, b"d": raw.removed}
+    for name in heads.pop(b"", ()):
+        ways[name[:1]].add(top + b"/" + name[1:])
+    for head, names in heads.items():
+        folder = head[1:] + b"/"
+        ways[head[:1]].add_names(folder if folder.startswith(b"/") else top + b"/" + folder, names)
 
 
 def take_paths(observed: Observed, raw: Raw, began: os.stat_result | None) -> None:
@@ -182,13 +211,15 @@ def take_paths(observed: Observed, raw: Raw, began: os.stat_result | None) -> No
         for found in observed.interpreters
         for prefix in {found.prefix, found.base_prefix} - {"/", "/usr", "/usr/local"}
     )
-    written = raw.written | {path for top in raw.moved for path in _files_below(top)}
-    observed.read |= set(telling_files(raw.read, prefixes))
-    observed.written |= {
-        path for path in telling_files(written, prefixes) if began is None or _has_changed(path, began)
-    }
-    made = raw.written | raw.moved
-    observed.removed |= {path for path in raw.removed - made if not os.path.lexists(path)}
+    observed.read.include(telling_files(raw.read, prefixes))
+    written = ByFolder(path for top in raw.moved for path in _files_below(top))
+    written.include(raw.written)
+    for path in telling_files(written, prefixes):
+        if began is None or _has_changed(path, began):
+            observed.written.add(path)
+    for path in raw.removed:
+        if path not in raw.written and path not in raw.moved and not os.path.lexists(path):
+            observed.removed.add(path)
 
 
 def _files_below(top: bytes) -> Iterator[bytes]:
@@ -210,28 +241,26 @@ def _has_changed(path: bytes, began: os.stat_result) -> bool:
     return now.st_dev != began.st_dev or now.st_ctime_ns >= began.st_ctime_ns
 
 
-def telling_files(paths: set[bytes], prefixes: tuple[bytes, ...] = ()) -> Iterator[bytes]:
-    """Of absolute ``paths`` the files that are there, by their real paths, without those of Python and the system."""
+def telling_files(paths: ByFolder, prefixes: tuple[bytes, ...] = ()) -> ByFolder:
+    """Of ``paths`` the files that are there, by their real paths, without those of Python and the system."""
     passed_over = (*_SYSTEM, *prefixes)
-    folders: dict[bytes, set[bytes]] = {}
-    for path in paths:
-        folder, _, name = path.rpartition(b"/")
-        folders.setdefault(folder, set()).add(name)
-    for folder, names in folders.items():
-        if folder.endswith(b"/__pycache__"):
+    found = ByFolder()
+    for folder, names in paths.folders.items():
+        if folder.endswith(_COMPILED):
             # Compiled: the source stands for it.
-            folder = folder.removesuffix(b"/__pycache__")
+            folder = folder.removesuffix(_COMPILED) + b"/"
             names = {name.partition(b".")[0] + b".py" for name in names}
         # Following symlinks takes a system call for each part of a path, and many files lie in one folder.
-        real = os.path.realpath(folder or b"/").rstrip(b"/") + b"/"
+        real = os.path.realpath(folder).rstrip(b"/") + b"/"
         if _is_passed_over(real, passed_over):
             continue
         plain = _plain_files(real, names)
-        yield from (real + name for name in plain)
+        found.add_names(real, plain)
         for name in names - plain:
             path = os.path.realpath(real + name)
             if os.path.isfile(path) and not _is_passed_over(path, passed_over):
-                yield path
+                found.add(path)
+    return found
 
 
 def _is_passed_over(path: bytes, prefixes: tuple[bytes, ...]) -> bool:
@@ -247,12 +276,10 @@ def _plain_files(folder: bytes, names: set[bytes]) -> set[bytes]:
         room = _LISTED_PER_NAME * len(names)
         try:
             with os.scandir(folder) as entries:
-                listed = [
-                    (entry.name, entry.is_file(follow_symlinks=False)) for entry in islice(entries, room)
-                ]
+                listed = list(islice(entries, room))
         except OSError:
             return found
-        found = names.intersection([name for name, is_file in listed if is_file])
+        found = names.intersection([entry.name for entry in listed if entry.is_file(follow_symlinks=False)])
         rest = names - found if len(listed) == room else set()
     return found | {name for name in rest if stat.S_ISREG(_mode(folder + name))}
 
@@ -262,19 +289,6 @@ def _mode(path: bytes) -> int:
         return os.lstat(path).st_mode
     except (OSError, ValueError):
         return 0
-
-
-def _events(log: Path) -> Iterator[tuple[bytes, bytes]]:
-    for file in sorted(log.iterdir(), key=lambda file: file.stat().st_mtime_ns):
-        folder = b"/"
-        for event in read_events(file) if is_log(file) else split_events(file.read_bytes()):
-            letter, text = event[:1], event[1:]
-            if letter == b"c":
-                folder = text
-            elif letter in _PATHS and not text.startswith(b"/"):
-                yield letter, folder + b"/" + text
-            elif letter:
-                yield letter, text
 
 
 def _note(observed: Observed, letter: bytes, text: str) -> None:

@@ -17,12 +17,10 @@ from datavc.formats.paths import is_inside, show, show_some
 from datavc.formats.pointer import MAX_COMMAND_LENGTH
 from datavc.formats.record import Data
 from datavc.lineage.redaction import Redactor
-from datavc.operations.add import add
-from datavc.operations.steps.delivering.switching import save
 from datavc.operations.steps.runs.facts import Facts, Order
 from datavc.operations.steps.runs.outputs import Aside, recover
 from datavc.operations.steps.runs.recordmaking import look_before, make_record
-from datavc.operations.steps.runs.rundata import look
+from datavc.operations.steps.runs.rundata import Seen, look
 from datavc.progress import Progress
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.workspace.safepath import refused_name
@@ -141,6 +139,8 @@ class Recording:
         return result
 
     def _keep(self, record: Digest, rows: list[Data]) -> list[str]:
+        from datavc.operations.add import add
+
         repo, order = self._repo, self._order
         command = " ".join(self._redactor.words(order.argv))[:MAX_COMMAND_LENGTH]
         made_by = {
@@ -170,7 +170,7 @@ class Recording:
                     progress=self._progress,
                 )
                 if seen is not None:
-                    save(self._repo, seen.view, jobs=self._jobs, progress=self._progress)
+                    _save(self._repo, seen, jobs=self._jobs, progress=self._progress)
 
 
 def _output_path(repo: Repo, path: bytes) -> bytes:
@@ -213,8 +213,15 @@ def _aside(repo: Repo, order: Order, *, jobs: int, progress: Progress) -> Aside:
     for path in there:
         seen = look(repo, path, repo.read_pointer(path), jobs=jobs, progress=progress)
         if seen is not None and (seen.row.digest is None or repo.cache.root(seen.row.digest) is None):
-            save(repo, seen.view, jobs=jobs, progress=progress)
+            _save(repo, seen, jobs=jobs, progress=progress)
     return Aside(repo, repo.private / "runs" / os.urandom(8).hex(), there)
+
+
+def _save(repo: Repo, seen: Seen, *, jobs: int, progress: Progress) -> None:
+    # Imported here: what writes datasets takes 50 ms to import, and most runs have nothing to save.
+    from datavc.operations.steps.delivering.switching import save
+
+    save(repo, seen.view, jobs=jobs, progress=progress)
 
 
 def _printable(text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datavc.backends.base import Backend
 from datavc.formats.chunklist import ChunkList, encode_chunk_list
@@ -16,6 +16,9 @@ from datavc.store import layout
 from datavc.store.chunking import TREE_CUTS, cut_points
 from datavc.store.compression import Compressor
 from datavc.store.packwriter import PackWriter, SealedPack
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 # Trees shorter than this are stored whole: below it a chunk list saves nothing.
 CHUNK_TREES_FROM = 128 << 10

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def observe(tmp_path: Path, *words: str | Path, code: int = 0) -> Observed:
     return read_log(tmp_path / "log")
 
 
-def names(paths: set[bytes], top: Path) -> set[str]:
+def names(paths: Iterable[bytes], top: Path) -> set[str]:
     start = os.path.realpath(top) + "/"
     return {os.fsdecode(path).removeprefix(start) for path in paths} - {"program"}
 
@@ -133,7 +134,7 @@ def test_fortified_programs_are_seen_too(files: Path):
         "a",
     )
 
-    assert "a" in names(observed.read | observed.written, files)
+    assert "a" in names([*observed.read, *observed.written], files)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ def test_python_leaves_files_to_the_library_and_notes_imports(files: Path):
 def test_the_log_itself_is_not_noted(files: Path):
     observed = observe(files, sys.executable, "-c", "pass")
 
-    assert not [path for path in observed.read | observed.written if b"/log/" in path]
+    assert not [path for path in [*observed.read, *observed.written] if b"/log/" in path]
 
 
 def test_an_event_that_was_cut_short_is_passed_over(files: Path):

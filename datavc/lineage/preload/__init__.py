@@ -6,9 +6,7 @@ wheels for Linux.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 LIBRARY = Path(__file__).parent / "preload.so"
@@ -18,7 +16,7 @@ _NAME = "preload-"
 _HEADER, _SIZE = 64, 1 << 20
 _WORD = 8
 _LOST_AT = 3 * _WORD
-_EVENT = re.compile(rb"[^\0]+")
+_SLASH = ord("/")
 # Of an ELF file: the magic, its class and byte order; and the machine.
 _KIND = (slice(0, 6), slice(18, 20))
 # What the dynamic linker takes for the end of a name, or replaces in it.
@@ -65,18 +63,18 @@ def is_log(file: Path) -> bool:
     return file.name.startswith(_NAME)
 
 
-def read_events(file: Path) -> Iterator[bytes]:
+def read_events(file: Path) -> list[bytes]:
     """The events in a file of the log, each a letter and a text."""
     content = file.read_bytes()
     end = int.from_bytes(content[:_WORD], sys.byteorder)
     start = _HEADER + _SIZE if file.name == f"{_NAME}0" else _HEADER
     # One that was cut short begins with its path.
-    return (event for event in split_events(content[start:end]) if event[:1] != b"/")
+    return [event for event in split_events(content[start:end]) if event[0] != _SLASH]
 
 
 def split_events(content: bytes) -> list[bytes]:
     """What stands between the zeros, of which there may be millions: all of a file is there before it is written."""
-    return _EVENT.findall(content)
+    return [event for event in content.rstrip(b"\0").split(b"\0") if event]
 
 
 def lost_events(log: Path) -> int:

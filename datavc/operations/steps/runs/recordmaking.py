@@ -16,6 +16,7 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.record import MAX_DATA, RECORD_FORMAT, Data
 from datavc.lineage import environment as machine
+from datavc.lineage.byfolder import ByFolder
 from datavc.lineage.code import Code, git_state, read_code
 from datavc.lineage.observed import Observed
 from datavc.lineage.params import plain_values, read_params
@@ -150,13 +151,12 @@ class _Making:
 
     def _take_unchanged(self, after: Mapping[bytes, Seen]) -> None:
         """Datasets that were opened for both, as databases are, and are what they were: these were read."""
-        root = self._repo.root_bytes + b"/"
         for path, files in self._written.datasets.items():
             was, seen = self._before.datasets.get(path), after.get(path)
-            read = {file for file in files if root + file in self._facts.observed.read}
+            read = files & self._facts.observed.read
             is_same = was is not None and seen is not None and was.row.digest == seen.row.digest
             if read and is_same and path not in self._outputs:
-                self._read.datasets.setdefault(path, set()).update(read)
+                self._read.datasets.setdefault(path, ByFolder()).include(read)
 
     def _take_binary(self) -> None:
         """Files beside the code that are no text, or were made by a run: weights that somebody copied here are data."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from datavc.formats.digest import Digest, new_hasher
 from datavc.formats.paths import is_inside
 from datavc.formats.pointer import Pointer
 from datavc.formats.record import Data
+from datavc.lineage.byfolder import ByFolder
 from datavc.lineage.observed import HOOK, Observed
 from datavc.operations.steps.examining.examine import View, examine
 from datavc.operations.steps.runs.lineageindex import LineageIndex
@@ -79,55 +80,45 @@ def row_of_file(
 
 @dataclass(slots=True)
 class Sorted:
-    """The files that were seen, sorted: per dataset, other data, code; paths absolute but for those of datasets."""
+    """The files that were seen, sorted: per dataset, other data, code; their paths are absolute."""
 
-    datasets: dict[bytes, set[bytes]]
+    datasets: dict[bytes, ByFolder]
     data: set[bytes]
     code: set[bytes]
 
 
-def sort_files(
-    repo: Repo, files: Iterable[bytes], datasets: Iterable[bytes], code: Iterable[bytes]
-) -> Sorted:
-    """Which of the absolute real paths ``files`` belong to which dataset, and what the others are."""
+def sort_files(repo: Repo, files: ByFolder, datasets: Iterable[bytes], code: Collection[bytes]) -> Sorted:
+    """Which of the real paths ``files`` belong to which dataset, and what the others are."""
     found = Sorted({}, set(), set())
-    known, names = set(code), sorted(datasets)
-    lone = set(names)
+    ordered = sorted(datasets)
+    lone = set(ordered)
     root = os.path.realpath(repo.root_bytes) + b"/"
     private = tuple(os.fsencode(place) + b"/" for place in (repo.private, repo.shared))
     home = os.path.realpath(os.path.expanduser(b"~")) + b"/"
-    for folder, paths in _by_folder(files).items():
+    for folder, names in files.folders.items():
         if folder.startswith(private) or is_inside(folder[:-1], _OWN) or b"/.git/" in folder:
             continue
         if not folder.startswith(root):
             inner = folder[len(home) :] if folder.startswith(home) else b""
             if inner.startswith(b".") and not inner.startswith(b".cache/"):
                 continue  # settings of programs
-            found.code.update(path for path in paths if path.endswith(b".py"))
-            found.data.update(path for path in paths if not path.endswith(b".py"))
+            for name in names:
+                (found.code if name.endswith(b".py") else found.data).add(folder + name)
             continue
-        below = folder[len(root) : -1]
-        owner = next((name for name in names if below and is_inside(below, name)), None)
+        below = folder[len(root) :]
+        owner = next((path for path in ordered if below and is_inside(below[:-1], path)), None)
         if owner is not None:
-            found.datasets.setdefault(owner, set()).update(path[len(root) :] for path in paths)
+            found.datasets.setdefault(owner, ByFolder()).add_names(folder, names)
             continue
-        for path in paths:
-            relative = path[len(root) :]
+        for name in names:
+            relative = below + name
             if relative in lone:
-                found.datasets.setdefault(relative, set()).add(relative)
-            elif relative in known or relative.endswith((b".py", b".pyc", b".datavc")):
-                found.code.add(path)
+                found.datasets[relative] = ByFolder([folder + name])
+            elif relative in code or name.endswith((b".py", b".pyc", b".datavc")):
+                found.code.add(folder + name)
             else:
-                found.data.add(path)
+                found.data.add(folder + name)
     return found
-
-
-def _by_folder(paths: Iterable[bytes]) -> dict[bytes, list[bytes]]:
-    """Paths by their folders, which end with a slash: most questions are the same for all in one."""
-    folders: dict[bytes, list[bytes]] = {}
-    for path in paths:
-        folders.setdefault(path[: path.rindex(b"/") + 1], []).append(path)
-    return folders
 
 
 class Linker:
@@ -167,22 +158,40 @@ def shown_path(repo: Repo, absolute: bytes) -> bytes:
 def files_object(repo: Repo, ways: dict[str, Sorted], rows: dict[bytes, Data]) -> Iterator[str]:
     """All files that were seen, for the object ``files``: path, what it was to the run, and the digest where one was made.
 
-    Each is a line of JSON, written by hand: it may be a million, and the encoder takes four times as long.
+    Each is a line of JSON, written by hand and quoted by folder: it may be a million, and the encoder takes ten times as
+    long.
     """
-    quote, root = json.JSONEncoder().encode, repo.root_bytes + b"/"
+    root, hashed = repo.root_bytes + b"/", ByFolder(rows)
     for way, found in ways.items():
-        members = {root + path for paths in found.datasets.values() for path in paths}
-        for role, paths in (("data", found.data | members), ("code", found.code)):
-            for path in sorted(paths):
-                shown = path.removeprefix(root).decode("utf-8", "surrogateescape")
-                digest = rows[path].digest if path in rows else None
-                text = f'"{digest}"' if digest is not None else "null"
-                yield f'{{"digest":{text},"path":{quote(shown)},"role":"{role}","way":"{way}"}}'
+        data = ByFolder(found.data)
+        for members in found.datasets.values():
+            data.include(members)
+        for role, files in (("data", data), ("code", ByFolder(found.code))):
+            tail = f'","role":"{role}","way":"{way}"}}'
+            for folder, names in sorted(files.folders.items()):
+                shown, ordered, known = (
+                    _quoted(folder.removeprefix(root)),
+                    sorted(names),
+                    hashed.names(folder),
+                )
+                # No name has a slash, and JSON leaves slashes alone.
+                for name, last in zip(ordered, _quoted(b"/".join(ordered)).split("/"), strict=True):
+                    digest = rows[folder + name].digest if name in known else None
+                    text = f'"{digest}"' if digest is not None else "null"
+                    yield f'{{"digest":{text},"path":"{shown}{last}{tail}'
 
 
-def unwritten(observed: Observed, outputs: Iterable[Path]) -> set[bytes]:
+def _quoted(path: bytes) -> str:
+    """As JSON has it, without the quotes."""
+    return json.dumps(path.decode("utf-8", "surrogateescape"))[1:-1]
+
+
+def unwritten(observed: Observed, outputs: Iterable[Path]) -> ByFolder:
     """What was read and not made by the run itself."""
-    tops = [os.path.realpath(os.fsencode(path)) for path in outputs]
-    inside = tuple(top + b"/" for top in tops)
-    read = observed.read - observed.written - set(tops)
-    return {path for path in read if not path.startswith(inside)} if inside else read
+    made = ByFolder(os.path.realpath(os.fsencode(path)) for path in outputs)
+    inside = tuple(top + b"/" for top in made)
+    made.include(observed.written)
+    read = observed.read - made
+    for folder in [folder for folder in read.folders if folder.startswith(inside)]:
+        del read.folders[folder]
+    return read
