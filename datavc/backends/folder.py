@@ -127,7 +127,7 @@ class FolderBackend(Backend):
                 try:
                     self._publish(source, target)
                 except FileExistsError:
-                    if self._is_same(target, size):
+                    if self._is_same(name, size):
                         source.unlink(missing_ok=True)
                         fsync_folder(target.parent)
                         return False
@@ -263,8 +263,9 @@ class FolderBackend(Backend):
             folder.chmod(self._folder_mode)
             fsync_folder(folder.parent)
 
-    def _is_same(self, target: Path, size: int) -> bool:
-        seen = target.lstat()
+    def _is_same(self, name: str, size: int) -> bool:
+        """Whether what stands under the name is what is to be written. Raises FileNotFoundError, OSError."""
+        seen = (self.root / name).lstat()
         return stat.S_ISREG(seen.st_mode) and seen.st_size == size
 
     def put_aside(self, name: str) -> None:

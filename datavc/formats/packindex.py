@@ -140,28 +140,39 @@ class PackIndexReader:
     """Looks digests up in one pack index of ``size`` bytes, of which ``read(start, length)`` gives a range.
 
     The head is read at once, each frame when it is first needed; all that is read is kept. Threads may share it: at
-    worst they decode a frame twice. Every method raises what ``read`` raises, and MalformedError.
+    worst they decode a frame twice. Every method raises what ``read`` raises, and MalformedError, which begins with
+    ``where`` and has the ``hint``.
 
     Raises:
         UnsupportedFormat: a format number or algorithm that this version does not know.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read = read
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        size: int,
+        where: str = "a pack index",
+        hint: str | None = None,
+    ) -> None:
+        self._read, self._where, self._hint = read, where, hint
+        try:
+            self._open(size)
+        except MalformedError as error:
+            raise type(error)(f"{where}: {error.message}", hint) from error
+
+    def _open(self, size: int) -> None:
         start = self._range(0, min(size, _FIRST_READ_BYTES))
         self.algorithm, _ = decode_header(start, PACK_INDEX)
         self._length = ALGORITHMS[self.algorithm].length
         if len(start) < _HEAD_AT:
-            raise MalformedError("a pack index is cut off in its header")
+            raise MalformedError("it is cut off in its header")
         head_length, head_xxh = _FIXED.unpack_from(start, HEADER_BYTES)
         frames_at = _HEAD_AT + head_length
         if frames_at > size or head_length > _MAX_STORED_HEAD_BYTES:
-            raise MalformedError(f"a pack index of {size:,} bytes cannot have a head of {head_length:,}")
+            raise MalformedError(f"{size:,} bytes cannot have a head of {head_length:,}")
         head = start[_HEAD_AT:frames_at] if frames_at <= len(start) else self._range(_HEAD_AT, head_length)
         if xxhash.xxh3_128_digest(head) != head_xxh:
-            raise MalformedError(
-                "this pack index is damaged: its head does not have the xxh128 that it gives"
-            )
+            raise MalformedError("it is damaged: its head does not have the xxh128 that it gives")
         self._start = start
         self.packs: list[tuple[bytes, int]] = []
         self._decode_head(codec.decode_frame(head, _MAX_HEAD_BYTES), frames_at, size)
@@ -171,14 +182,14 @@ class PackIndexReader:
         counts = _COUNTS.unpack_from(head) if len(head) >= _COUNTS.size else (0, 0, 0)
         packs, self.row_count, self._frame_rows = counts
         if not _MIN_FRAME_ROWS <= self._frame_rows <= MAX_FRAME_ROWS:
-            raise MalformedError(f"a pack index cannot have frames of {self._frame_rows:,} rows")
+            raise MalformedError(f"it cannot have frames of {self._frame_rows:,} rows")
         frames = -(-self.row_count // self._frame_rows)
         sizes_at = _COUNTS.size + _NAME_BYTES * packs
         fence_at = sizes_at + 4 * packs
         if self.row_count > MAX_INDEX_ROWS or packs > self.row_count:
-            raise MalformedError(f"a pack index cannot have {self.row_count:,} rows for {packs:,} packs")
+            raise MalformedError(f"it cannot have {self.row_count:,} rows for {packs:,} packs")
         if len(head) != fence_at + frames * (self._length + 4):
-            raise MalformedError(f"a pack index's head of {len(head):,} bytes is no list of {packs:,} packs")
+            raise MalformedError(f"its head of {len(head):,} bytes is no list of {packs:,} packs")
         view = memoryview(head)
         sizes = decode_integers("I", view[sizes_at:fence_at])
         self.packs = list(zip(decode_digests(view[_COUNTS.size : sizes_at], _NAME_BYTES), sizes, strict=True))
@@ -187,12 +198,12 @@ class PackIndexReader:
         lengths = [int.from_bytes(step[self._length :], "little") for step in steps]
         self._ends = list(accumulate(lengths, initial=frames_at))
         if self._ends[-1] != size or not all(map(le, self._fence, islice(self._fence, 1, None))):
-            raise MalformedError("a pack index's frames do not fill it, or are not sorted")
+            raise MalformedError("its frames do not fill it, or are not sorted")
         if (
             max(lengths, default=0) > 2 * self._frame_rows * (self._length + _ROW_BYTES)
             or max(sizes, default=0) > MAX_PACK_BYTES
         ):
-            raise MalformedError("a pack index declares a frame or a pack that is longer than any")
+            raise MalformedError("it declares a frame or a pack that is longer than any")
 
     @property
     def first(self) -> bytes:
@@ -233,20 +244,24 @@ class PackIndexReader:
         return frame
 
     def _read_frame(self, number: int) -> _Frame:
+        try:
+            return self._decode_frame(number)
+        except MalformedError as error:
+            raise type(error)(f"{self._where}: {error.message}", self._hint) from error
+
+    def _decode_frame(self, number: int) -> _Frame:
         start, end = self._ends[number], self._ends[number + 1]
         stored = self._start[start:end] if end <= len(self._start) else self._range(start, end - start)
         count = min(self._frame_rows, self.row_count - number * self._frame_rows)
         content = codec.decompress(stored, count * (self._length + _ROW_BYTES))
         if not content.startswith(self._fence[number]):
-            raise MalformedError(
-                f"frame {number} of a pack index does not start with the digest that its head gives"
-            )
+            raise MalformedError(f"frame {number} does not start with the digest that its head gives")
         return _Frame(content, count, self._length, len(self.packs))
 
     def _range(self, start: int, length: int) -> bytes:
         data = self._read(start, length)
         if len(data) != length:
-            raise MalformedError(f"a pack index ends after {start + len(data):,} bytes, which it should not")
+            raise MalformedError(f"it ends after {start + len(data):,} bytes, which it should not")
         return data
 
 

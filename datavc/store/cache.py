@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from datavc.backends.base import is_there
-from datavc.backends.folder import FolderBackend
 from datavc.errors import ConflictError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.root import Root
 from datavc.formats.times import utc_text
 from datavc.store import layout
+from datavc.store.cachefolder import CacheFolder
 from datavc.store.index import ObjectIndex
 from datavc.store.note import check_note
 from datavc.store.roots import begin_writing, list_roots, publish_root, read_root
@@ -42,7 +42,7 @@ class Cache:
         self.folder = folder
         self.repo_id = repo_id
         self.algorithm = algorithm
-        self.backend = FolderBackend(folder, create=create)
+        self.backend = CacheFolder(folder, create=create)
         check_note(self.backend, create=create)
         self._guard: Guard | None = None
 

@@ -153,7 +153,9 @@ def check_index(backend: Backend, path: str) -> str:
 def check_blob(
     backend: Backend, path: str, size: int, advance: Callable[[int], None] | None = None
 ) -> bytes | None:
-    """The raw digest in the name of a whole blob whose bytes are not what it says; None where they are.
+    """The raw digest in the name of a stored file whose bytes are not what it says; None where they are.
+
+    Whole blobs are named so, and packs and pack indexes.
 
     ``advance`` is told the bytes of each piece that was read.
     """

@@ -37,7 +37,12 @@ _AS_FLAG = bytes(2 * codec & 0xFF for codec in range(256))
 def open_index(backend: Backend, name: str) -> PackIndexReader:
     """A pack index, whatever its algorithm. Raises StoredFileNotFound, MalformedError, StorageError."""
     path = layout.index_path(name)
-    return PackIndexReader(partial(backend.read, path), backend.head(path).size)
+    return PackIndexReader(
+        partial(backend.read, path),
+        backend.head(path).size,
+        f"{path} of {backend.describe()}",
+        "datavc fsck --repair, or datavc fsck -r NAME --repair where it is a remote's",
+    )
 
 
 def list_indexes(backend: Backend) -> dict[str, int]:

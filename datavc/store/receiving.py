@@ -12,11 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import xxhash
-
 from datavc.backends.base import Backend
-from datavc.backends.folder import FolderBackend
-from datavc.backends.wrapping import WrappingBackend
 from datavc.errors import (
     DatavcError,
     IntegrityError,
@@ -26,6 +22,7 @@ from datavc.errors import (
 )
 from datavc.formats.pack import DATA, LIST, WHOLE, PackFooter
 from datavc.store import layout
+from datavc.store.cachefolder import CacheFolder
 from datavc.store.check import damaged_entries
 from datavc.store.index import Location
 from datavc.store.packreader import decode_entry, locations, open_pack
@@ -118,33 +115,7 @@ def is_within(location: Location, size: int) -> bool:
     return location[1] + location[2] <= size
 
 
-class CacheWriter(WrappingBackend):
-    """Writes into a cache. A pack that stands there damaged, under the name of one that is written, is put aside."""
-
-    def __init__(self, cache: FolderBackend) -> None:
-        super().__init__(cache)
-        self._cache = cache
-
-    def write(self, name: str, data: bytes) -> bool:
-        self._make_way(name, len(data))
-        return super().write(name, data)
-
-    def write_file(self, name: str, source: Path) -> bool:
-        self._make_way(name, source.stat().st_size)
-        return super().write_file(name, source)
-
-    def _make_way(self, name: str, size: int) -> None:
-        if not name.startswith(layout.PACKS):
-            return
-        with suppress(StoredFileNotFound):
-            # One of another length is put aside by the backend.
-            if self.head(name).size == size and xxhash.xxh3_128_digest(self.read(name)) != layout.sealed_raw(
-                name.rpartition("/")[2]
-            ):
-                self._cache.put_aside(name)
-
-
-def receive(remote: Backend, cache: CacheWriter | None, algorithm: str, piece: Piece) -> Receipt:
+def receive(remote: Backend, cache: CacheFolder | None, algorithm: str, piece: Piece) -> Receipt:
     """Get one piece and verify it. Safe in threads; holds the piece, and its entries as they are stored.
 
     A pack of data that was asked for whole, and is sound, goes into ``cache`` as it is, unless that is None. A sound
@@ -171,7 +142,7 @@ def receive(remote: Backend, cache: CacheWriter | None, algorithm: str, piece: P
     return receipt
 
 
-def _take_pack(cache: CacheWriter | None, algorithm: str, receipt: Receipt, data: bytes) -> bool:
+def _take_pack(cache: CacheFolder | None, algorithm: str, receipt: Receipt, data: bytes) -> bool:
     """Take a pack that is what its name says, and all of whose entries are: as it is, or its entries."""
     piece = receipt.piece
     try:
@@ -203,7 +174,7 @@ def _holds(footer: PackFooter, piece: Piece) -> bool:
     return all(digest in held for digest, _ in piece.rows)
 
 
-def _take_local(cache: CacheWriter, algorithm: str, receipt: Receipt) -> bool:
+def _take_local(cache: CacheFolder, algorithm: str, receipt: Receipt) -> bool:
     """A pack that an interrupted run left in the cache, unindexed, is as good as one that was just received."""
     piece = receipt.piece
     path = layout.pack_path(piece.pack)

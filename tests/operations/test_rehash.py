@@ -180,3 +180,36 @@ def test_nothing_is_read_again_or_changed_without_rehash(history: Project):
         file: file.read_bytes() for kind in ("packs", "indexes", "roots") for file in stored(history, kind)
     }
     assert after == before
+
+
+def test_a_plain_add_takes_no_damaged_pack_for_what_it_stores(project: Project):
+    # All that knew of the packs is lost, so that the same packs come to be again, under their old names.
+    project.write({f"data/{n}": os.urandom(500) for n in range(20)} | {"data/large": os.urandom(3 << 20)})
+    project.run("add", "data")
+    for pack in stored(project, "packs"):
+        flip(pack)
+    for file in stored(project, "roots") + stored(project, "indexes"):
+        file.unlink()
+
+    project.run("add", "data")
+
+    assert project.run("fsck").out == ""
+    assert len(list((project.root / ".git/datavc/cache/quarantine").iterdir())) >= 1
+    comes_back(project)
+
+
+@pytest.mark.parametrize("place", [70, -3])
+def test_a_damaged_index_is_named_with_what_mends_it(project: Project, place: int):
+    project.write({f"data/{n}": os.urandom(500) for n in range(20)})
+    project.run("add", "data")
+    (index,) = stored(project, "indexes")
+    flip(index, place)
+    project.write({"data/0": "edited"})
+
+    refused = project.run("add", "data", code=12)
+
+    assert f"indexes/{index.name} of " in refused.err
+    assert "hint: datavc fsck --repair" in refused.err
+    project.run("fsck", "--repair")
+    project.run("add", "data")
+    comes_back(project)

@@ -13,6 +13,7 @@ from datavc.errors import NotFoundError, ObjectNotFound, StorageError, Unsupport
 from datavc.formats.digest import Digest
 from datavc.store import layout
 from datavc.store.cache import Cache
+from datavc.store.cachefolder import CacheFolder
 
 DIGEST = Digest("xxh128", bytes(range(16)))
 
@@ -152,3 +153,23 @@ def test_scratch_is_on_the_file_system_of_the_cache_and_gone_afterwards(cache: C
         (folder / "file").write_bytes(b"x")
 
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["packs", "indexes", "blobs"])
+def test_what_stands_damaged_under_its_name_is_no_copy_of_what_is_written(tmp_path: Path, kind: str):
+    folder = CacheFolder(tmp_path / "cache", create=True)
+    content = b"a stored file that is named by its content" * 1000
+    digest = XXH(content)
+    name = {
+        "packs": layout.pack_path(digest),
+        "indexes": layout.index_path(layout.sealed_name(digest)),
+        "blobs": layout.blob_path("xxh128", digest),
+    }[kind]
+    assert folder.write(name, bytes(len(content)))
+
+    assert folder.write(name, content)
+    assert folder.read(name) == content
+    assert [folder.read(file.name) for file in folder.list("quarantine/")] == [bytes(len(content))]
+
+    assert not folder.write(name, content)
+    assert len(list(folder.list("quarantine/"))) == 1

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import XXH, contents, write_packs
 
-from datavc.backends.folder import FolderBackend
 from datavc.backends.memory import MemoryBackend
 from datavc.errors import OutOfSpace, StorageError, TransientError
 from datavc.formats.header import HEADER_BYTES
 from datavc.store import layout
+from datavc.store.cachefolder import CacheFolder
 from datavc.store.index import Location
 from datavc.store.packreader import locations
-from datavc.store.receiving import CacheWriter, Piece, is_within, plan_pieces, raw_of, receive
+from datavc.store.receiving import Piece, is_within, plan_pieces, raw_of, receive
 
 PACK_BYTES = 1 << 20
 
@@ -75,8 +75,8 @@ def test_a_row_outside_of_its_pack_is_told():
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> FolderBackend:
-    return FolderBackend(tmp_path / "cache", create=True)
+def cache(tmp_path: Path) -> CacheFolder:
+    return CacheFolder(tmp_path / "cache", create=True)
 
 
 @pytest.fixture
@@ -92,27 +92,25 @@ def whole(remote: MemoryBackend, scratch: Path, count: int = 50) -> tuple[Piece,
     return Piece(pack.name, pack.size, 0, pack.size, rows), layout.pack_path(pack.name)
 
 
-def test_a_sound_pack_goes_into_the_cache_as_it_is(
-    remote: MemoryBackend, cache: FolderBackend, tmp_path: Path
-):
+def test_a_sound_pack_goes_into_the_cache_as_it_is(remote: MemoryBackend, cache: CacheFolder, tmp_path: Path):
     piece, path = whole(remote, tmp_path / "scratch")
-    receipt = receive(remote, CacheWriter(cache), "xxh128", piece)
+    receipt = receive(remote, cache, "xxh128", piece)
     assert receipt.pack is not None and receipt.pack.name == piece.pack
     assert cache.read(path) == remote.read(path)
     remote.delete(path)
-    again = receive(remote, CacheWriter(cache), "xxh128", piece)
+    again = receive(remote, cache, "xxh128", piece)
     assert again.pack is not None and again.piece.length == 0
 
 
 @pytest.mark.parametrize("place", [HEADER_BYTES, 2000, -1, -25, -60, 0])
 def test_no_damaged_pack_gets_its_name_and_what_is_sound_of_it_is_used(
-    remote: MemoryBackend, cache: FolderBackend, tmp_path: Path, place: int
+    remote: MemoryBackend, cache: CacheFolder, tmp_path: Path, place: int
 ):
     piece, path = whole(remote, tmp_path / "scratch")
     data = bytearray(remote.read(path))
     data[place] ^= 1
     remote.replace(path, bytes(data))
-    receipt = receive(remote, CacheWriter(cache), "xxh128", piece)
+    receipt = receive(remote, cache, "xxh128", piece)
     assert receipt.pack is None
     assert len(receipt.lost) == (1 if place in (HEADER_BYTES, 2000) else 0)
     assert len(receipt.entries) + len(receipt.lost) == len(piece.rows)
@@ -122,46 +120,46 @@ def test_no_damaged_pack_gets_its_name_and_what_is_sound_of_it_is_used(
 
 
 def test_a_damaged_file_under_the_packs_name_is_put_aside(
-    remote: MemoryBackend, cache: FolderBackend, tmp_path: Path
+    remote: MemoryBackend, cache: CacheFolder, tmp_path: Path
 ):
     piece, path = whole(remote, tmp_path / "scratch")
     cache.write(path, bytes(piece.size))
-    receipt = receive(remote, CacheWriter(cache), "xxh128", piece)
+    receipt = receive(remote, cache, "xxh128", piece)
     assert receipt.pack is not None
     assert cache.read(path) == remote.read(path)
     assert len(list(cache.list("quarantine/"))) == 1
 
 
 def test_missing_short_and_long_packs_are_lost_and_a_failing_remote_is_not(
-    remote: MemoryBackend, cache: FolderBackend, tmp_path: Path
+    remote: MemoryBackend, cache: CacheFolder, tmp_path: Path
 ):
     piece, path = whole(remote, tmp_path / "scratch")
     data = remote.read(path)
     remote.replace(path, data[:-1])
-    assert set(receive(remote, CacheWriter(cache), "xxh128", piece).lost.values()) == {"is damaged"}
+    assert set(receive(remote, cache, "xxh128", piece).lost.values()) == {"is damaged"}
     remote.delete(path)
-    assert set(receive(remote, CacheWriter(cache), "xxh128", piece).lost.values()) == {"is missing"}
+    assert set(receive(remote, cache, "xxh128", piece).lost.values()) == {"is missing"}
 
     class Failing(MemoryBackend):
         def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
             raise TransientError("no connection")
 
-    receipt = receive(Failing(), CacheWriter(cache), "xxh128", piece)
+    receipt = receive(Failing(), cache, "xxh128", piece)
     assert isinstance(receipt.failure, StorageError) and not receipt.lost
 
 
-def test_a_full_disk_is_no_fault_of_the_remote(remote: MemoryBackend, cache: FolderBackend, tmp_path: Path):
+def test_a_full_disk_is_no_fault_of_the_remote(remote: MemoryBackend, cache: CacheFolder, tmp_path: Path):
     piece, _ = whole(remote, tmp_path / "scratch")
 
-    class Full(FolderBackend):
+    class Full(CacheFolder):
         def write(self, name: str, data: bytes) -> bool:
             raise OutOfSpace("the disk is full")
 
     with pytest.raises(OutOfSpace):
-        receive(remote, CacheWriter(Full(cache.root)), "xxh128", piece)
+        receive(remote, Full(cache.root), "xxh128", piece)
 
 
-def test_rows_that_say_what_is_not_so_are_lost(remote: MemoryBackend, cache: FolderBackend, tmp_path: Path):
+def test_rows_that_say_what_is_not_so_are_lost(remote: MemoryBackend, cache: CacheFolder, tmp_path: Path):
     """A pack index from outside: another object's place, another length, another form."""
     piece, _ = whole(remote, tmp_path / "scratch", 3)
     (one, place), (two, _), (three, other) = piece.rows
@@ -169,4 +167,4 @@ def test_rows_that_say_what_is_not_so_are_lost(remote: MemoryBackend, cache: Fol
     receipt = receive(remote, None, "xxh128", piece._replace(rows=lies, length=piece.length - 1))
     assert set(receipt.lost) == {one, two, three}
     absent = [(bytes(16), place)]
-    assert set(receive(remote, CacheWriter(cache), "xxh128", piece._replace(rows=absent)).lost) == {bytes(16)}
+    assert set(receive(remote, cache, "xxh128", piece._replace(rows=absent)).lost) == {bytes(16)}

@@ -72,23 +72,9 @@ class BlobStore:
             seen = stat_tuple(file.stat)
         path = layout.blob_path(self._cache.algorithm, digest)
         is_new = self._cache.backend.write_file(path, temporary)
-        if not is_new:
-            self._heal(path, digest, folder_fd, name)
         if self._kind in ("hardlink", "symlink"):
             seen = self._link(folder_fd, name, digest, seen, executable=entry_kind == EXECUTABLE)
         return digest, seen, is_new
-
-    def _heal(self, path: str, digest: bytes, folder_fd: int, name: bytes) -> None:
-        """A blob that was there is trusted only after it was hashed; a damaged one is put aside and stored again."""
-        blob = self._cache.folder / path
-        fd = os.open(blob, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            sound = hash_open(fd, self._cache.algorithm)[0] == digest
-        finally:
-            os.close(fd)
-        if not sound:
-            self._cache.backend.put_aside(path)
-            self.store(folder_fd, name, EXECUTABLE)
 
     def _link(self, folder_fd: int, name: bytes, digest: bytes, expected: Stat, *, executable: bool) -> Stat:
         """Put a link in the place of the file, which must still be the one that was stored."""

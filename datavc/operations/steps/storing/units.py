@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from datavc.backends.folder import FolderBackend
 from datavc.formats.digest import ALGORITHMS, hash_function
 from datavc.formats.pack import DATA, WHOLE
 from datavc.formats.tree import SYMLINK
 from datavc.operations.steps.storing.cutting import Cut
 from datavc.operations.steps.storing.purgedfiles import purged_file
+from datavc.store.cachefolder import CacheFolder
 from datavc.store.claims import Claims
 from datavc.store.compression import Compressor
 from datavc.store.index import ObjectIndex
@@ -149,8 +149,8 @@ class _UnitWriter:
 @lru_cache(maxsize=2)
 def _open_store(
     cache: Path, algorithm: str, indexes: tuple[str, ...]
-) -> tuple[FolderBackend, ObjectIndex | None]:
-    backend = FolderBackend(cache)
+) -> tuple[CacheFolder, ObjectIndex | None]:
+    backend = CacheFolder(cache)
     return backend, ObjectIndex(backend, algorithm, indexes, may_go=True) if indexes else None
 
 

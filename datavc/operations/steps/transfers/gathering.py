@@ -28,7 +28,7 @@ from datavc.store.cache import Cache
 from datavc.store.index import Location
 from datavc.store.packstream import PackStream
 from datavc.store.reader import MAX_LIST_BYTES, ObjectReader
-from datavc.store.receiving import CacheWriter, Piece, Receipt, StoredEntry, plan_pieces, raw_of, receive
+from datavc.store.receiving import Piece, Receipt, StoredEntry, plan_pieces, raw_of, receive
 
 _CHECKPOINT_SECONDS = 30.0
 _BIG_BYTES = 1 << 30
@@ -71,7 +71,7 @@ class Gathering:
         self._reachable = reachable
         self._sources = sources
         self._executor = executor
-        self._writer = CacheWriter(cache.backend)
+        self._writer = cache.backend
         self._threads = threads
         self._progress = progress
         # Entries of trees and lists that came with others, and may be asked for yet.
