@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from datavc.cli.render import print_json, show_path, talk
@@ -43,6 +44,9 @@ def restore_record(
         print(
             f"{show_path(to)}: {count(restored.code, 'file')} of code, {count(len(restored.data), 'piece')} of data"
         )
+        if restored.notebook is not None:
+            where = show_path(os.path.join(os.fsencode(to), restored.notebook))
+            print(f"{where}: {count(restored.cells, 'cell')} that had run, as a notebook")
         talk(f"it ran: {show_path(' '.join(restored.argv))}")
     if restored.missing:
         rest = "; ".join(f"{show_path(path)} {reason}" for path, reason in restored.missing[:10])

@@ -1,12 +1,17 @@
-"""What IPython and Jupyter know of the notebook that runs, asked without importing either."""
+"""What IPython and Jupyter know of the notebook that runs, asked without importing either; and its cells as a notebook."""
 
 from __future__ import annotations
 
+import json
 import linecache
 import os
+import re
 import sys
 from types import FrameType
 from typing import Any
+
+_HEAD = "# %% [{}]"
+_HEAD_OF_CELL = re.compile(r"# %% \[(\d{1,9})\]")
 
 
 def current_shell() -> Any:
@@ -24,7 +29,36 @@ def is_cell(shell: Any, names: dict[str, Any]) -> bool:
 def script_of_cells(shell: Any) -> str:
     """The cells that were run since the start, in the order in which they were, the current one last, as one script."""
     cells = [(number, cell.rstrip()) for number, cell in enumerate(_history(shell)) if cell.strip()]
-    return "".join(f"# %% [{number}]\n{cell}\n\n" for number, cell in cells)
+    return "".join(f"{_HEAD.format(number)}\n{cell}\n\n" for number, cell in cells)
+
+
+def cells_of_script(script: str) -> list[tuple[int, str]]:
+    """The inverse: each cell with its number. Numbers rise, so that a cell which looks like two is rarely taken for such."""
+    cells: list[tuple[int, list[str]]] = []
+    for line in script.split("\n"):
+        head = _HEAD_OF_CELL.fullmatch(line)
+        if head is not None and (not cells or int(head[1]) > cells[-1][0]):
+            cells.append((int(head[1]), []))
+        elif cells:
+            cells[-1][1].append(line)
+    return [(number, "\n".join(lines).rstrip("\n")) for number, lines in cells]
+
+
+def notebook_of(cells: list[tuple[int, str]]) -> bytes:
+    """A notebook of format 4 with these cells, by number, and without their output."""
+    rows = [
+        {
+            "cell_type": "code",
+            "execution_count": number,
+            "metadata": {},
+            "outputs": [],
+            "source": text.splitlines(keepends=True),
+        }
+        for number, text in cells
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book = {"cells": rows, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
+    return json.dumps(book, indent=1).encode() + b"\n"
 
 
 def current_number(shell: Any) -> int:

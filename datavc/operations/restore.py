@@ -1,9 +1,11 @@
-"""``checkout --record``: the code of a run, and the data that it read and made, in a folder of their own. Nothing is run."""
+"""``checkout --record``: what ran, and the data that it read and made, in a folder of their own. Nothing is run."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from datavc.durable import storage_errors, write_all
@@ -12,7 +14,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer
 from datavc.formats.record import Data, Record
-from datavc.formats.tree import EXECUTABLE, FOLDER, SYMLINK, Entry
+from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, SYMLINK, Entry
+from datavc.lineage.notebook import cells_of_script, notebook_of
 from datavc.operations.steps.delivering.elsewhere import elsewhere
 from datavc.operations.steps.delivering.fulfil import deliver_workers
 from datavc.operations.steps.delivering.switching import Wanted, carry_out, prepare
@@ -29,13 +32,18 @@ _MAX_SYMLINK_BYTES = 4096
 
 @dataclass(slots=True)
 class Restored:
-    """What was written: ``code`` files, ``data`` by path; and what of the data is nowhere, with the reason."""
+    """What was written: ``code`` files, ``data`` by path; and what of the data is nowhere, with the reason.
+
+    Of a run in a notebook, ``notebook`` is the path in the folder of one that has the ``cells`` which had run by then.
+    """
 
     record: Digest
     argv: list[str]
     code: int = 0
     data: list[bytes] = field(default_factory=list)
     missing: list[tuple[bytes, str]] = field(default_factory=list)
+    notebook: bytes | None = None
+    cells: int = 0
 
 
 def restore(
@@ -48,6 +56,8 @@ def restore(
     progress: Progress = SILENT,
 ) -> Restored:
     """Write the code of a run as it was at its start, and its data, into the empty or new folder ``to``.
+
+    What ran of a notebook are its cells, whatever its file said: they become a notebook in the folder where they ran.
 
     What the cache lacks is fetched. What was a bare file, and no dataset, is not kept anywhere, so it is named as missing.
 
@@ -75,6 +85,7 @@ def restore(
                 continue
             carry_out(place, job, [], dry_run=False, workers=workers, progress=progress)
             restored.data.append(row.path)
+        _write_cells(repo, found, place.root, restored)
     return restored
 
 
@@ -125,6 +136,35 @@ def _write_code(repo: Repo, record: Record, root: Path) -> int:
     finally:
         os.close(root_fd)
     return written
+
+
+def _write_cells(repo: Repo, record: Record, root: Path, restored: Restored) -> None:
+    """The cells of a notebook's run, under a name that is free: the code may have one like it."""
+    kept = record.objects.get("cells")
+    if kept is None:
+        return
+    script = b"".join(repo.cache.reader(kept.digest).stream(kept.digest.raw))
+    cells = cells_of_script(script.decode("utf-8", "replace"))
+    shown = os.fsencode(str(record.section("command").get("folder") or ""))
+    parts = shown.split(b"/") if shown and not shown.startswith(b"/") else []
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = open_folder(root_fd, parts, create=True)
+        try:
+            there = os.listdir(folder)
+            name = next(name for name in _notebook_names() if name not in there)
+            content = notebook_of(cells)
+            _write_file(folder, Entry(name.encode(), FILE, len(content), 1, b""), content)
+        finally:
+            os.close(folder)
+    finally:
+        os.close(root_fd)
+    restored.notebook, restored.cells = b"/".join([*parts, name.encode()]), len(cells)
+
+
+def _notebook_names() -> Iterator[str]:
+    yield "cells.ipynb"
+    yield from (f"cells-{number}.ipynb" for number in count(2))
 
 
 def _write_file(folder: int, entry: Entry, content: bytes) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from projects import Project
 
 from datavc.formats.record import Record
+from datavc.lineage.notebook import cells_of_script, notebook_of, script_of_cells
 from datavc.operations.steps.runs.lineageindex import LineageIndex
 from datavc.operations.steps.runs.recordstore import read_record
 from datavc.repo import Repo
@@ -27,6 +33,10 @@ def records(project: Project) -> list[Record]:
         return [read_record(repo, known.digest) for known in index.records()]
     finally:
         index.close()
+
+
+def newest(project: Project) -> str:
+    return str(json.loads(project.run("runs", "--json").out)[0]["record"])
 
 
 def content(project: Project, record: Record, name: str) -> str:
@@ -165,14 +175,67 @@ def test_a_secret_that_a_cell_sets_is_in_no_record(here: Project, run: Run):
     assert "tok_very_secret_1" not in content(here, record, "cells") + content(here, record, "stdout")
 
 
-@pytest.mark.filterwarnings("ignore")  # those of Jupyter's own packages
-def test_a_notebook_that_nbclient_executes(here: Project):
+LINES = st.lists(
+    st.sampled_from(["x = 1", "", "  # indented", "# %% [0]", "# %% [x]", "%%magic", "\u2028\x0b"])
+)
+
+
+@given(st.lists(LINES.map("\n".join)))
+def test_cells_of_the_script_are_those_that_ran(cells: list[str]):
+    history: Any = SimpleNamespace(history_manager=SimpleNamespace(input_hist_raw=["", *cells]))
+
+    found = cells_of_script(script_of_cells(history))
+
+    expected = [(number, cell.rstrip()) for number, cell in enumerate(cells, 1) if cell.strip()]
+    assert found == expected
+    sources = [cell["source"] for cell in json.loads(notebook_of(found))["cells"]]
+    assert ["".join(source) for source in sources] == [cell for _, cell in expected]
+
+
+def test_the_cells_of_a_run_come_back_as_a_notebook_where_they_ran(here: Project, run: Run, tmp_path: Path):
+    here.write({"work/cells.ipynb": "{}", "work/helper.py": "factor = 2\n"})
+    run("import os; os.chdir('work')").raise_error()
+    run(
+        "%%datavc_run -o out.txt\nPath('out.txt').write_text(Path('../data/a.txt').read_text())"
+    ).raise_error()
+    run("later = 'not yet run'").raise_error()
+    (record,) = records(here)
+
+    done = here.run("checkout", "--record", newest(here), "--to", str(tmp_path / "back"))
+
+    book = json.loads((tmp_path / "back/work/cells-2.ipynb").read_text())
+    sources = ["".join(cell["source"]) for cell in book["cells"]]
+    assert sources[1:] == ["import os; os.chdir('work')", record.argv[0] + sources[2][len(record.argv[0]) :]]
+    assert [cell["execution_count"] for cell in book["cells"]] == [1, 2, 3]
+    assert f"{tmp_path}/back/work/cells-2.ipynb: 3 cells that had run, as a notebook" in done.out
+    assert (tmp_path / "back/work/cells.ipynb").read_text() == "{}"
+    assert (tmp_path / "back/work/out.txt").read_text() == "one\n"
+    told = json.loads(
+        here.run("checkout", "--record", newest(here), "--to", str(tmp_path / "b"), "--json").out
+    )
+    assert (told["notebook"], told["cells"]) == ("work/cells-2.ipynb", 3)
+
+
+def jupyter() -> tuple[Any, Any]:
     for package in ("nbclient", "ipykernel"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: pip install 'datavc[notebook]'")
     import nbclient
     import nbformat
 
+    return nbclient, nbformat
+
+
+def execute(book: Any, folder: Path) -> None:
+    client, _ = jupyter()
+    client.NotebookClient(
+        book, timeout=120, allow_errors=True, resources={"metadata": {"path": folder}}
+    ).execute()
+
+
+@pytest.mark.filterwarnings("ignore")  # those of Jupyter's own packages
+def test_a_notebook_that_nbclient_executes(here: Project):
+    _, nbformat = jupyter()
     book = nbformat.v4.new_notebook()
     sources = (
         "%load_ext datavc\nfrom pathlib import Path\nfactor = 2",
@@ -180,9 +243,7 @@ def test_a_notebook_that_nbclient_executes(here: Project):
         "%%datavc_run -o out.txt\nraise ValueError('bad')",
     )
     book.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    nbclient.NotebookClient(
-        book, timeout=120, allow_errors=True, resources={"metadata": {"path": here.root}}
-    ).execute()
+    execute(book, here.root)
 
     failed, done = records(here)
     assert [failed.status, done.status] == ["failed", "ok"]
@@ -192,3 +253,22 @@ def test_a_notebook_that_nbclient_executes(here: Project):
     assert [output.ename for output in book.cells[2].outputs if output.output_type == "error"] == [
         "ValueError"
     ]
+
+
+@pytest.mark.filterwarnings("ignore")  # those of Jupyter's own packages
+def test_the_notebook_that_comes_back_runs_and_makes_the_same(here: Project, run: Run, tmp_path: Path):
+    _, nbformat = jupyter()
+    run(
+        "%%datavc_run -o out.txt\nPath('out.txt').write_text(Path('data/a.txt').read_text() * 2)"
+    ).raise_error()
+    here.run("checkout", "--record", newest(here), "--to", str(tmp_path / "back"))
+    back = tmp_path / "back"
+    (back / "out.txt").unlink()
+    (back / ".datavc").mkdir()
+
+    book = nbformat.read(back / "cells.ipynb", as_version=4)
+    nbformat.validate(book)
+    execute(book, back)
+
+    assert (back / "out.txt").read_bytes() == here.read("out.txt") == b"one\none\n"
+    assert "out.txt.datavc" in os.listdir(back)
