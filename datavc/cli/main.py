@@ -122,6 +122,8 @@ def _unknown(verb: str) -> CommandLineError:
     hint = "datavc --help"
     if verb.startswith("-"):
         return CommandLineError(f"datavc has no option {verb} before the command", table.USAGE, hint)
+    if " " in verb:
+        hint = f"datavc {verb.partition(' ')[0]} --help"
     near = table.nearest(verb)
     if near is not None:
         hint = f"the nearest is: datavc {near}"

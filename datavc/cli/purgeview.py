@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from datavc.cli.render import next_command, show_path, talk
+from datavc.cli.render import next_command, show_from_here, show_path, talk
 from datavc.cli.terminal import printable
 from datavc.formats.amounts import count, human_size
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 _SHOWN = 30
 
 
-def print_plan(plan: PurgeResult, would: str) -> None:
+def print_plan(repo: Repo, plan: PurgeResult, would: str) -> None:
     """Say what goes and where it is, before it goes; in a dry run it ``would``."""
-    size = sum(file.size or 0 for file in plan.files)
-    print(f"{count(len(plan.files), 'file')}, {human_size(size)}, {would}purged:")
+    sizes = [file.size for file in plan.files if file.size is not None]
+    amount = f", {human_size(sum(sizes))}" if len(sizes) == len(plan.files) else ""
+    print(f"{count(len(plan.files), 'file')}{amount}, {would}purged:")
     _lines(
         f"{show_path(file.path) if file.path is not None else '(no path)'}  {file.digest}"
         for file in plan.files
@@ -48,7 +49,9 @@ def print_plan(plan: PurgeResult, would: str) -> None:
     for name, message in plan.unreached:
         print(f"not reached: the remote {name}: {printable(message)}")
     _heading("clones that may have it, in workspaces and caches of their own:", plan.clones)
-    _heading("files here that have it, and stay:", map(show_path, plan.workspace))
+    _heading(
+        "files here that have it, and stay:", (show_from_here(repo.root, path) for path in plan.workspace)
+    )
 
 
 def _amounts(store: PurgedStore) -> str:
@@ -67,7 +70,7 @@ def _amounts(store: PurgedStore) -> str:
 def print_result(repo: Repo, result: PurgeResult, *, dry_run: bool) -> None:
     """Say what was done, or would be, and what is left to do."""
     if dry_run:
-        print_plan(result, "would be ")
+        print_plan(repo, result, "would be ")
         return
     places = count(len(result.stores), "place")
     talk(f"{count(len(result.files), 'file')} purged in {places}")

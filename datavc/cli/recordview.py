@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from datavc.cli.render import show_path
+from datavc.cli.render import from_here, show_path
 from datavc.formats.amounts import files_and_bytes, human_size
 from datavc.formats.paths import show_some
 
@@ -21,14 +21,13 @@ _LONGEST_VALUE = 200
 
 def outcome(repo: Repo, result: RunResult) -> Iterator[str]:
     """One line on what came of a run, one on what was not declared, one on what to type next."""
-    made = [row.path for row in result.outputs if row.declared and not row.metrics]
+    made = [from_here(repo.root, row.path) for row in result.outputs if row.declared and not row.metrics]
     what = f"made {show_some(made)}" if made and result.status == "ok" else result.status
     yield f"{what}; record {result.record.short}"
     notes = []
-    if result.undeclared_inputs:
-        notes.append(f"also read {show_some(result.undeclared_inputs)}")
-    if result.undeclared_outputs:
-        notes.append(f"also wrote {show_some(result.undeclared_outputs)}")
+    for verb, paths in (("read", result.undeclared_inputs), ("wrote", result.undeclared_outputs)):
+        if paths:
+            notes.append(f"also {verb} {show_some([from_here(repo.root, path) for path in paths])}")
     if result.blind:
         notes.append(f"did not see what {', '.join(result.blind[:5])} opened")
     if result.mutated:

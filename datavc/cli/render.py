@@ -23,6 +23,14 @@ def from_here(root: os.PathLike[str] | str, path: bytes | str) -> bytes:
     return seen_from(os.fsencode(current().folder), os.fsencode(root), os.fsencode(path))
 
 
+def show_from_here(root: os.PathLike[str] | str, path: bytes | str) -> str:
+    """A path of the workspace as one line of printable text, as :func:`from_here` has it.
+
+    Paths of the past (in records, in the versions of a store, after ``REV:``) are shown as seen from the root.
+    """
+    return show_path(from_here(root, path))
+
+
 def inside(folder: bytes | str, path: bytes | str) -> bytes:
     """``path`` below ``folder``; an empty ``path`` is the folder itself."""
     return os.path.join(os.fsencode(folder), os.fsencode(path)) if path else os.fsencode(folder)

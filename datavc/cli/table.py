@@ -309,6 +309,12 @@ def nearest(word: str) -> str | None:
     """The name that was most likely meant by ``word``, if any is near."""
     from difflib import get_close_matches
 
+    first, _, verb = word.partition(" ")
+    if verb:
+        inner = get_close_matches(
+            verb, [one.name.partition(" ")[2] for one in family(first)], n=1, cutoff=0.6
+        )
+        return f"{first} {inner[0]}" if inner else None
     matches = get_close_matches(word, [*COMMANDS, *ALIASES], n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from projects import Project, Result
+from remotes import add_folder
 
 
 @pytest.fixture
@@ -290,6 +292,43 @@ def test_move_and_remove_end_with_the_git_add_line(dataset: Project):
     assert moved.out == "data -> images\n"
     assert removed.out == "images: pointer (the data stays) removed\n"
     assert (dataset.root / "images" / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "add ../data",
+        "add -n ../data",
+        "status",
+        "ls",
+        "ls -r ../data",
+        "du",
+        "checkout",
+        "push",
+        "remote status",
+        "fetch",
+        "pull",
+        "evict -n",
+        "remove -n ../data",
+        "move ../data ../images",
+    ],
+)
+def test_what_is_in_the_workspace_is_named_as_seen_from_here(words: str, dataset: Project, tmp_path: Path):
+    dataset.write({"deep/er": None})
+    add_folder(dataset, tmp_path / "origin")
+    dataset.run("push", "--yes")
+
+    lines = dataset.run(*words.replace("../", "../../").split(), cwd="deep/er").out.splitlines()
+
+    assert lines
+    assert all("../../data" in line for line in lines)
+
+
+def test_after_a_revision_paths_are_seen_from_the_root(dataset: Project):
+    dataset.write({"deep": None})
+
+    assert dataset.run("ls", "HEAD:data/sub", cwd="deep").out == "data/sub/b.txt\n"
+    assert dataset.run("du", "HEAD:data/sub", cwd="deep").out.split()[-1] == "HEAD:data/sub"
 
 
 def test_commands_work_from_elsewhere(dataset: Project):

@@ -51,6 +51,11 @@ def test_a_typo_gets_the_nearest_name(typed: str, meant: str, capsys: pytest.Cap
     assert f"hint: the nearest is: datavc {meant}" in err
 
 
+def test_a_word_near_none_of_a_family_gets_the_help_of_the_family(capsys: pytest.CaptureFixture[str]):
+    assert main(["remote", "nonsense"]) == 2
+    assert "hint: datavc remote --help" in capsys.readouterr().err
+
+
 def test_a_word_near_nothing_gets_the_help(capsys: pytest.CaptureFixture[str]):
     assert main(["xyzzy"]) == 2
 

@@ -119,6 +119,19 @@ def test_what_cannot_be_a_dataset_is_refused_and_nothing_is_recorded(project: Pr
     assert not (project.root / f"{path}.datavc").exists()
 
 
+@pytest.mark.parametrize(
+    ("rule", "way_out"),
+    [("*.datavc", "add a line !data.datavc there"), ("/deep/", "take that line away")],
+)
+def test_a_pointer_that_git_would_ignore_is_refused_with_the_way_out(
+    project: Project, rule: str, way_out: str
+):
+    project.write({".gitignore": f"{rule}\n", "deep/data/a": "x"})
+    said = project.run("add", "deep/data", code=1).err
+    assert f"by line 1 of .gitignore ({rule})" in said
+    assert f"hint: {way_out}, or move the data" in said
+
+
 def test_what_datavcignore_names_is_left_out_and_stays(project: Project):
     project.write({"data/keep": "k", "data/junk.tmp": "j", ".datavcignore": "*.tmp\n"})
     project.git("add", ".datavcignore")

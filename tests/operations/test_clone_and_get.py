@@ -49,6 +49,7 @@ def test_a_clone_has_the_data(pushed: Project):
 
     clone = Project(pushed.root.parent / "new/clone", pushed.environment)
     assert clone.tree("data") == pushed.tree("data")
+    assert "\nnew/clone/data: " in result.out
     assert clone.run("status").out == "data: clean\none.bin: clean\n"
     assert "these are the pointers of commit" in result.err
     assert clone.git("remote", "get-url", "origin").strip() == str(pushed.root)

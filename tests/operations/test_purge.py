@@ -172,6 +172,16 @@ def test_add_refuses_the_bytes_by_name_and_reason(project: Project, origin: Path
     assert not holds(bytes_in(cache_of(project)), GONE[name])
 
 
+def test_a_dataset_that_is_one_file_is_refused_by_its_name(project: Project):
+    project.write({"model.bin": "purged"})
+    project.run("add", "model.bin")
+    asked = project.run("purge", "model.bin", "--reason", REASON, code=2).out
+    assert asked.startswith("1 file, to be purged:\n  model.bin  ")
+
+    purge(project, "model.bin")
+    assert "error: model.bin cannot be added: " in project.run("add", "model.bin", code=1).err
+
+
 def test_what_is_left_is_added_and_pushed(project: Project, origin: Path):
     purge(project, *GONE)
     without_gone(project)

@@ -199,7 +199,8 @@ def test_a_record_is_fetched_by_its_digest(shared: Project):
     shared.run("push")
     clone = shared.clone("clone")
 
-    clone.run("fetch", failed[:20])
+    assert clone.run("fetch", failed[:20]).out == f"record {failed}: here\n"
 
     assert records(clone) == [failed]
+    assert json.loads(clone.run("fetch", "--json", failed).out) == {"records": [failed]}
     assert "no record" in clone.run("fetch", "xxh128:00000000000", code=1).err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, Paths
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import next_command, print_json, show_from_here, talk
 from datavc.cli.session import current
 from datavc.formats.amounts import count, files_and_bytes, human_size
 
@@ -59,26 +59,25 @@ def add(
         print_json(result)
         return
     for row in result.datasets:
-        print(_sentence(row, dry_run=dry_run))
+        print(f"{show_from_here(repo.root, row.path)}: {_what(row, dry_run=dry_run)}")
     for path, standing in result.skipped:
-        talk(f"{show_path(path)}: {standing}, left alone")
+        talk(f"{show_from_here(repo.root, path)}: {standing}, left alone")
     if not result.datasets and not result.skipped:
         talk("nothing was modified")
     if not dry_run:
         _say_next(repo, result, staged=stage)
 
 
-def _sentence(row: AddedDataset, *, dry_run: bool) -> str:
-    name = show_path(row.path)
+def _what(row: AddedDataset, *, dry_run: bool) -> str:
     if dry_run:
-        return f"{name}: {files_and_bytes(row.new_files, row.new_bytes)} would be read"
+        return f"{files_and_bytes(row.new_files, row.new_bytes)} would be read"
     if row.unchanged:
-        return f"{name}: unchanged, {files_and_bytes(row.files, row.size)}"
+        return f"unchanged, {files_and_bytes(row.files, row.size)}"
     news = [f"{files_and_bytes(row.new_files, row.new_bytes)} new"]
     if row.deduplicated_bytes:
         news.append(f"{human_size(row.deduplicated_bytes)} known already")
     news.append(f"{human_size(row.stored_bytes)} stored")
-    return f"{name}: {count(row.files, 'file')}, {human_size(row.size)} ({', '.join(news)})"
+    return f"{count(row.files, 'file')}, {human_size(row.size)} ({', '.join(news)})"
 
 
 def _say_next(repo: Repo, result: AddResult, *, staged: bool) -> None:

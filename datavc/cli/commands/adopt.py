@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from datavc.cli.options import Json, RemoteName
-from datavc.cli.render import next_command, print_json, show_path
+from datavc.cli.render import next_command, print_json, show_from_here
 from datavc.cli.session import current
 
 
@@ -39,8 +39,8 @@ def adopt(
         print_json(adopted)
         return
     for path in adopted.datasets:
-        print(f"{show_path(path)}: pointer written")
+        print(f"{show_from_here(repo.root, path)}: pointer written")
     for path in adopted.unchanged:
-        print(f"{show_path(path)}: its pointer says that already")
+        print(f"{show_from_here(repo.root, path)}: its pointer says that already")
     if adopted.git_add:
         next_command(f"git add {repo.typed(*dict.fromkeys(adopted.git_add))} && datavc pull")

@@ -31,7 +31,7 @@ def cat(
       datavc cat HEAD~3:data/train/labels.csv
       datavc cat data/train@v1:labels.csv
 
-    Exit codes: 0 done, 1 no such file, 10 no repository, 12 the object is damaged.
+    Exit codes: 0 done, 1 no such file, 2 usage, 10 no repository, 12 the object is damaged.
     """
     from datavc.operations.cat import cat as write_file
     from datavc.repo import Repo

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, RemoteName
-from datavc.cli.render import next_command, print_json, show_path, talk
+from datavc.cli.render import next_command, print_json, show_from_here, show_path, talk
 from datavc.cli.restoring import restore_record
 from datavc.cli.revisions import split_revisions
 from datavc.cli.session import current
@@ -119,7 +119,9 @@ def checkout(
 
 def _print(repo: Repo, result: CheckoutResult, to: str | None, *, dry_run: bool) -> None:
     for row in result.datasets:
-        print(checked_out_sentence(row, dry_run=dry_run, revision=result.commit is not None))
+        # Inside the DIR of --to, a path is what it is in the repository.
+        name = show_from_here(repo.root, row.path) if to is None else show_path(row.path)
+        print(f"{name}: {checked_out(row, dry_run=dry_run, revision=result.commit is not None)}")
     if not result.datasets:
         talk("there are no datasets")
     if result.commit is not None:
@@ -131,21 +133,20 @@ def _say_where(repo: Repo, result: CheckoutResult, to: str | None, *, dry_run: b
     from datavc.operations.steps.naming.notes import current_commit
 
     assert repo.git is not None and result.commit is not None
-    place = f"in {to}: as" if to is not None else "as"
+    place = f"in {show_path(to)}: as" if to is not None else "as"
     talk(f"{place} in {result.commit[:12]} {subject(repo.git, result.commit)}")
     if to is None and not dry_run and result.commit != current_commit(repo):
         next_command("datavc checkout HEAD, to return")
 
 
-def checked_out_sentence(row: CheckedOut, *, dry_run: bool, revision: bool = False) -> str:
+def checked_out(row: CheckedOut, *, dry_run: bool, revision: bool = False) -> str:
     """What became of one dataset."""
-    name = show_path(row.path)
     would = "would be " if dry_run else ""
     if row.dropped:
-        return f"{name}: {would}dropped, {count(row.removed_files, 'file')}"
+        return f"{would}dropped, {count(row.removed_files, 'file')}"
     purged = f", {count(row.purged_files, 'file')} purged and left out" if row.purged_files else ""
     if not row.written_files and not row.removed_files and not row.purged_files:
         says = "the revision" if revision else "the pointer"
-        return f"{name}: nothing to do, {count(row.unchanged_files, 'file')} as {says} says"
+        return f"nothing to do, {count(row.unchanged_files, 'file')} as {says} says"
     removed = f", {count(row.removed_files, 'file')} {would}removed" if row.removed_files else ""
-    return f"{name}: {files_and_bytes(row.written_files, row.written_bytes)} {would}written{removed}{purged}"
+    return f"{files_and_bytes(row.written_files, row.written_bytes)} {would}written{removed}{purged}"

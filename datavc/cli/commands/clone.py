@@ -43,7 +43,7 @@ def clone(
     session = current()
     result = clone_all(
         url,
-        Path(path) if path is not None else None,
+        Path(os.fsdecode(session.absolute(path))) if path is not None else None,
         here=session.folder,
         remote=remote,
         memory=memory_bytes(memory),
@@ -55,7 +55,7 @@ def clone(
     else:
         print(f"{show_path(os.fspath(result.folder))}: cloned")
         if result.pulled is not None:
-            print_pulled(result.pulled, dry_run=False)
+            print_pulled(result.folder, result.pulled, dry_run=False)
         else:
             talk("datavc is not used in that repository")
             next_command("datavc init")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import ExitCode, Json, Offline
-from datavc.cli.render import from_here, print_json, show_path, talk
+from datavc.cli.render import from_here, print_json, show_from_here, show_path, talk
 from datavc.cli.revisions import split_range, split_revisions
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
@@ -52,7 +52,7 @@ def diff(
       datavc diff --md main HEAD
       datavc diff --exit-code
 
-    Exit codes: 0 done, with --exit-code 1 where anything differs and 4 on errors, 10 no repository.
+    Exit codes: 0 done, with --exit-code 1 where anything differs and 4 on errors, 2 usage, 10 no repository.
     """
     from datavc.operations.diff import diff as compare
     from datavc.repo import Repo
@@ -88,7 +88,7 @@ def _print(repo: Repo, changes: list[Change], *, name_only: bool, summary: bool)
     from datavc.cli.commands.status import describe
 
     for change in changes:
-        print(show_path(from_here(repo.root, change.path)) if name_only else describe(repo, change))
+        print(show_from_here(repo.root, change.path) if name_only else describe(repo, change))
     if changes and summary:
         talk(_summary(changes))
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import Json, Offline
-from datavc.cli.render import print_json, print_table, show_path
+from datavc.cli.render import print_json, print_table, show_from_here, show_path
 from datavc.cli.revisions import past_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
 
 if TYPE_CHECKING:
     from datavc.operations.steps.naming.revisions import Revision
+    from datavc.repo import Repo
 
 _Named = tuple["Revision | None", bytes]
 
@@ -41,7 +42,7 @@ def du(
       datavc du -d 1 data/train
       datavc du v1.0: HEAD:
 
-    Exit codes: 0 done, 1 no such path, 10 no repository.
+    Exit codes: 0 done, 1 no such path, 2 usage, 10 no repository.
     """
     from datavc.operations.du import du as add_up
     from datavc.repo import Repo
@@ -53,8 +54,7 @@ def du(
         among = revision.datasets if revision is not None else None
         found = add_up(repo, places, depth=depth, among=among, offline=offline, progress=session.progress)
         rows += found
-        prefix = f"{revision.text}:" if revision is not None else ""
-        names += [prefix + show_path(row.path) for row in found]
+        names += [_name(repo, revision, row.path) for row in found]
     if json:
         print_json(rows)
     else:
@@ -62,6 +62,11 @@ def du(
             [[human_size(row.size), f"{row.files:,}", name] for row, name in zip(rows, names, strict=True)],
             right=(0, 1),
         )
+
+
+def _name(repo: Repo, revision: Revision | None, path: bytes) -> str:
+    """The path as it may be typed: after a revision, it is seen from the root."""
+    return show_from_here(repo.root, path) if revision is None else f"{revision.text}:{show_path(path)}"
 
 
 def _grouped(named: list[_Named]) -> Iterator[tuple[Revision | None, list[bytes]]]:

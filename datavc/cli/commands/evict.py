@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import DryRun, Json, Paths, RemoteName
-from datavc.cli.render import print_json, show_path, talk
+from datavc.cli.render import print_json, show_from_here, talk
 from datavc.cli.session import current
 from datavc.errors import UsageError
 from datavc.formats.amounts import count, human_size
@@ -15,6 +15,7 @@ from datavc.formats.config import parse_size
 
 if TYPE_CHECKING:
     from datavc.operations.evict import EvictResult
+    from datavc.repo import Repo
 
 
 def evict(
@@ -51,8 +52,9 @@ def evict(
     from datavc.repo import Repo
 
     session = current()
+    repo = Repo.find(session.folder)
     result = drop(
-        Repo.find(session.folder),
+        repo,
         session.absolutes(paths),
         remote=remote,
         max_size=_size(max_size),
@@ -64,7 +66,7 @@ def evict(
     if json:
         print_json(result)
     else:
-        _print(result, dry_run=dry_run)
+        _print(repo, result, dry_run=dry_run)
 
 
 def _size(text: str | None) -> int | None:
@@ -74,18 +76,17 @@ def _size(text: str | None) -> int | None:
         raise UsageError(f"--max-size {error}, not {text!r}") from None
 
 
-def _print(result: EvictResult, *, dry_run: bool) -> None:
+def _print(repo: Repo, result: EvictResult, *, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     for done in result.emptied:
-        name = show_path(done.path)
+        name = show_from_here(repo.root, done.path)
         if done.reason is None:
             print(f"{name}: {count(done.files, 'file')} {would}taken out of the workspace")
         else:
             print(f"{name}: stays in the workspace: {done.reason}")
     for row in result.dropped:
-        print(
-            f"{show_path(row.path)}: {row.digest.short} {would}dropped from the cache; {row.remote} holds it"
-        )
+        name = show_from_here(repo.root, row.path)
+        print(f"{name}: {row.digest.short} {would}dropped from the cache; {row.remote} holds it")
     for row in result.kept:
-        print(f"{show_path(row.path)}: {row.digest.short} stays in the cache: {row.reason}")
+        print(f"{show_from_here(repo.root, row.path)}: {row.digest.short} stays in the cache: {row.reason}")
     talk(f"{human_size(result.freed_bytes)} {would}freed; the cache has {human_size(result.cache_bytes)}")

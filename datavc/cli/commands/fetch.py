@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs
-from datavc.cli.render import print_json, show_path
+from datavc.cli.render import print_json, show_from_here
 from datavc.cli.session import current
 from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary, revisions
 from datavc.formats.amounts import count, human_size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datavc.operations.fetch import FetchedDataset
 
 
@@ -52,8 +54,11 @@ def fetch(
     session = current()
     repo = Repo.find(session.folder)
     if paths and all(map(is_digest, paths)):
-        for word in paths:
-            print(f"record {obtain_record(repo, word, remote, session.progress)}: here")
+        records = [obtain_record(repo, word, remote, session.progress) for word in paths]
+        if json:
+            print_json({"records": records})
+        for record in records if not json else ():
+            print(f"record {record}: here")
         return None
     result = get(
         repo,
@@ -69,14 +74,15 @@ def fetch(
         print_json(result)
     else:
         for row in result.datasets:
-            print(fetched_sentence(row))
+            print(fetched(repo.root, row))
         print_summary(result)
     return PARTLY_DONE if result.failed else None
 
 
-def fetched_sentence(row: FetchedDataset) -> str:
-    """What became of one version."""
-    name = ", ".join(show_path(row.path + b"/" + part) for part in row.parts or ()) or show_path(row.path)
+def fetched(root: Path, row: FetchedDataset) -> str:
+    """What became of one version, or of the parts of it that were asked for."""
+    paths = [row.path + b"/" + part for part in row.parts or ()] or [row.path]
+    name = ", ".join(show_from_here(root, path) for path in paths)
     if row.outcome == "failed":
         return f"{name}: not fetched: {row.message}"
     if row.outcome == "here":

@@ -93,7 +93,7 @@ def fsck(
       datavc fsck -r origin --full --repair
       datavc fsck --json
 
-    Exit codes: 0 all is well, 12 something is damaged or missing, 10 no repository.
+    Exit codes: 0 all is well, 1 failed, 2 usage, 10 no repository, 11 locked, 12 something is damaged or missing.
     """
     from datavc.repo import Repo
 

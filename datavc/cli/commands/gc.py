@@ -106,7 +106,7 @@ def gc(
 
 def _confirm(plan: GcResult, *, yes: bool, json: bool) -> bool:
     if not json:
-        print_plan(plan, would="")
+        print_plan(plan, "to be ")
     if yes or agrees("Go on?"):
         return True
     raise UsageError("nothing was deleted: nobody agreed", "datavc gc --yes, or look: datavc gc --dry-run")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datavc.cli.render import next_command, show_path, talk
+from datavc.cli.render import next_command, show_from_here, talk
 from datavc.cli.session import current
 from datavc.errors import DatavcError, RepoNotFound, UsageError
 
@@ -116,17 +116,18 @@ def _follow(repo: Repo, old: str | None, new: str | None) -> None:
     session = current()
     rows = follow(repo, old, new, jobs=session.workers, progress=session.progress)
     for row in rows:
-        tell_followed(row)
+        tell_followed(repo, row)
 
 
-def tell_followed(row: Followed) -> None:
+def tell_followed(repo: Repo, row: Followed) -> None:
     """Say on standard error what became of a dataset whose pointer moved."""
-    from datavc.cli.commands.checkout import checked_out_sentence
+    from datavc.cli.commands.checkout import checked_out
 
+    name = show_from_here(repo.root, row.path)
     if row.done is not None:
-        talk(checked_out_sentence(row.done, dry_run=False))
+        talk(f"{name}: {checked_out(row.done, dry_run=False)}")
         return
-    talk(f"{show_path(row.path)} is left as it is: {row.message}")
+    talk(f"{name} is left as it is: {row.message}")
     if row.hint:
         next_command(row.hint)
 
@@ -150,7 +151,7 @@ def _pre_push(repo: Repo, arguments: list[str]) -> int | None:
     jobs = session.workers
     try:
         for row in prepush(repo, remote, _pushed(), jobs=jobs, progress=session.progress):
-            talk(f"{show_path(row.path)} at {row.commit[:12]}: its data was sent")
+            talk(f"{show_from_here(repo.root, row.path)} at {row.commit[:12]}: its data was sent")
     except DatavcError as error:
         talk(f"error: {error.message}")
         for line in (error.hint or "").splitlines():

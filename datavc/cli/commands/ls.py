@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from datavc.cli.options import Json, Offline
-from datavc.cli.render import print_json, print_table, show_path
+from datavc.cli.render import print_json, print_table, show_from_here, show_path
 from datavc.cli.revisions import past_path
 from datavc.cli.session import current
 from datavc.formats.amounts import human_size
@@ -39,7 +39,7 @@ def ls(
       datavc ls HEAD~3:
       datavc ls -l v1.0:data/train
 
-    Exit codes: 0 done, 1 no such path, 10 no repository.
+    Exit codes: 0 done, 1 no such path, 2 usage, 10 no repository.
     """
     from datavc.operations.ls import ls as list_entries
     from datavc.operations.steps.naming.versions import is_digest
@@ -60,12 +60,15 @@ def ls(
     )
     if json:
         print_json(rows)
-    elif long:
+        return
+    is_past = revision is not None or digest is not None
+    names = [show_path(row.path) if is_past else show_from_here(repo.root, row.path) for row in rows]
+    if long:
         cells = [
-            [row.kind, human_size(row.size), f"{row.files:,}", row.digest, show_path(row.path)]
-            for row in rows
+            [row.kind, human_size(row.size), f"{row.files:,}", row.digest, name]
+            for row, name in zip(rows, names, strict=True)
         ]
         print_table(cells, right=(1, 2))
     else:
-        for row in rows:
-            print(show_path(row.path) + ("/" if row.kind == "folder" else ""))
+        for row, name in zip(rows, names, strict=True):
+            print(name + ("/" if row.kind == "folder" else ""))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datavc.cli.render import next_command, show_path
+from datavc.cli.render import next_command, show_from_here
 from datavc.cli.session import current
 
 
@@ -30,6 +30,6 @@ def move(
     session = current()
     repo = Repo.find(session.folder)
     result = move_dataset(repo, session.absolute(old), session.absolute(new))
-    print(f"{show_path(result.old)} -> {show_path(result.new)}")
+    print(f"{show_from_here(repo.root, result.old)} -> {show_from_here(repo.root, result.new)}")
     if result.git_add:
         next_command(f"git add {repo.typed(*result.git_add)}")

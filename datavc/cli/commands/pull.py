@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datavc.cli.commands.checkout import checked_out_sentence
-from datavc.cli.commands.fetch import fetched_sentence
+from datavc.cli.commands.checkout import checked_out
+from datavc.cli.commands.fetch import fetched
 from datavc.cli.options import DryRun, Json, Memory, Paths, RemoteName
-from datavc.cli.render import print_json, show_path, talk
+from datavc.cli.render import print_json, show_from_here, talk
 from datavc.cli.session import current
 from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datavc.operations.pull import PullResult
 
 
@@ -43,8 +45,9 @@ def pull(
     from datavc.repo import Repo
 
     session = current()
+    repo = Repo.find(session.folder)
     result = get(
-        Repo.find(session.folder),
+        repo,
         session.absolutes(paths),
         remote=remote,
         force=force,
@@ -56,19 +59,19 @@ def pull(
     if json:
         print_json(result)
     else:
-        print_pulled(result, dry_run=dry_run)
+        print_pulled(repo.root, result, dry_run=dry_run)
     return PARTLY_DONE if result.fetched.failed else None
 
 
-def print_pulled(result: PullResult, *, dry_run: bool) -> None:
-    """Say what came, what was checked out, and whose pointers these are."""
+def print_pulled(root: Path, result: PullResult, *, dry_run: bool) -> None:
+    """Say what came, what was checked out, and whose pointers these are; ``root`` is the repository's."""
     for row in result.fetched.datasets:
         if row.outcome != "here" or dry_run:
-            print(fetched_sentence(row))
+            print(fetched(root, row))
     for done in result.checked_out.datasets:
-        print(checked_out_sentence(done, dry_run=False))
+        print(f"{show_from_here(root, done.path)}: {checked_out(done, dry_run=False)}")
     print_summary(result.fetched)
     if result.commit is not None and result.fetched.datasets:
-        names = ", ".join(show_path(path) for path in result.uncommitted)
+        names = ", ".join(show_from_here(root, path) for path in result.uncommitted)
         besides = f"; those of {names} are not committed" if names else ""
         talk(f"these are the pointers of commit {result.commit[:12]} ({result.subject}){besides}")

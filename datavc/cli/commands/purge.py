@@ -86,7 +86,7 @@ def purge(
 
     def confirm(plan: PurgeResult) -> bool:
         if not json:
-            print_plan(plan, would="")
+            print_plan(repo, plan, "to be ")
         if yes or agrees("All of that will be gone for good. Go on?"):
             return True
         raise UsageError("nothing was purged: nobody agreed", "add --yes, or look: --dry-run")

@@ -8,7 +8,7 @@ import typer
 
 from datavc.cli.consent import let_write
 from datavc.cli.options import AllBranches, AllTags, DryRun, Json, Memory, Paths, RemoteName, Revs, Yes
-from datavc.cli.render import print_json, show_path
+from datavc.cli.render import print_json, show_from_here
 from datavc.cli.session import current
 from datavc.cli.transfers import PARTLY_DONE, memory_bytes, print_summary, revisions
 from datavc.formats.amounts import count, human_size
@@ -71,17 +71,17 @@ def push(
         print_json(result)
     else:
         for row in result.datasets:
-            print(_sentence(row, result.remote, check=check, read=read))
+            name = show_from_here(repo.root, row.path)
+            print(f"{name}: {_became(row, result.remote, check=check, read=read)}")
         print_summary(result)
     return PARTLY_DONE if result.failed else None
 
 
-def _sentence(row: PushedDataset, remote: str, *, check: bool, read: bool) -> str:
-    name = show_path(row.path)
+def _became(row: PushedDataset, remote: str, *, check: bool, read: bool) -> str:
     if row.outcome == "failed":
-        return f"{name}: not pushed: {row.message}"
+        return f"not pushed: {row.message}"
     if row.outcome == "complete":
         proof = ", every pack read" if read else ", every pack asked for" if check else ""
-        return f"{name}: complete on {remote} since {row.since}{proof}"
+        return f"complete on {remote} since {row.since}{proof}"
     verb = "would be sent" if row.outcome == "to send" else "sent"
-    return f"{name}: {count(row.objects, 'object')}, {human_size(row.size)} {verb} to {remote}"
+    return f"{count(row.objects, 'object')}, {human_size(row.size)} {verb} to {remote}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datavc.cli.options import ExitCode, Json, Paths, RemoteName
-from datavc.cli.render import next_command, print_json, show_path, styled, talk
+from datavc.cli.render import next_command, print_json, show_from_here, styled, talk
 from datavc.cli.session import current
 from datavc.cli.transfers import PARTLY_DONE
 
@@ -25,18 +25,20 @@ def remote_status(
       datavc remote status
       datavc remote status -r backup data/train
 
-    Exit codes: 0 done, with --exit-code 1 where something is not there, 2 usage, 3 a remote failed, 10 no repository.
+    Exit codes: 0 done, with --exit-code 1 where something is not there and 4 on errors, 2 usage, 3 a remote
+    failed, 10 no repository.
     """
     from datavc.operations.remote_status import remote_status as ask
     from datavc.repo import Repo
 
     session = current()
-    rows = ask(Repo.find(session.folder), session.absolutes(paths), remote=remote)
+    repo = Repo.find(session.folder)
+    rows = ask(repo, session.absolutes(paths), remote=remote)
     if json:
         print_json(rows)
     else:
         for row in rows:
-            print(_sentence(row))
+            print(f"{show_from_here(repo.root, row.path)}: {_standing(row)}")
         for hint in dict.fromkeys(row.hint for row in rows if row.hint):
             talk(f"hint: {hint}")
         if not rows:
@@ -49,10 +51,9 @@ def remote_status(
     return 1 if exit_code and any(row.outcome != "complete" for row in rows) else None
 
 
-def _sentence(row: RemoteStanding) -> str:
-    name = show_path(row.path)
+def _standing(row: RemoteStanding) -> str:
     if row.outcome == "complete":
-        return f"{name}: {styled(f'complete on {row.remote}', 'green')} since {row.since}"
+        return f"{styled(f'complete on {row.remote}', 'green')} since {row.since}"
     if row.outcome == "failed":
-        return f"{name}: {row.remote} could not be asked: {row.message}"
-    return f"{name}: {styled(f'not on {row.remote}', 'yellow')}"
+        return f"{row.remote} could not be asked: {row.message}"
+    return styled(f"not on {row.remote}", "yellow")

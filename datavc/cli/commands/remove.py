@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from datavc.cli.options import DryRun, SomePaths
-from datavc.cli.render import next_command, show_path
+from datavc.cli.render import next_command, show_from_here
 from datavc.cli.session import current
 
 
@@ -46,6 +46,6 @@ def remove(
     )
     for path in result.removed:
         what = "pointer and data" if delete else "pointer (the data stays)"
-        print(f"{show_path(path)}: {what} {'would be ' if dry_run else ''}removed")
+        print(f"{show_from_here(repo.root, path)}: {what} {'would be ' if dry_run else ''}removed")
     if repo.git is not None and result.git_add:
         next_command(f"git add {repo.typed(*dict.fromkeys(result.git_add))}")

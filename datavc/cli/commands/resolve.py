@@ -8,7 +8,7 @@ import typer
 
 from datavc.cli.commands.git_hook import tell_followed
 from datavc.cli.options import Json, Paths
-from datavc.cli.render import from_here, next_command, print_json, show_path, talk
+from datavc.cli.render import next_command, print_json, show_from_here, talk
 from datavc.cli.session import current
 from datavc.errors import UsageError
 
@@ -67,12 +67,12 @@ def resolve(
 
 
 def _print(repo: Repo, row: Resolved) -> None:
-    name = show_path(from_here(repo.root, row.path))
+    name = show_from_here(repo.root, row.path)
     for conflict in row.conflicts:
-        print(f"{show_path(from_here(repo.root, conflict.path))}: {conflict.reason}")
+        print(f"{show_from_here(repo.root, conflict.path)}: {conflict.reason}")
     if row.removed:
         print(f"{name}: no dataset any more")
     elif row.pointer is not None:
         print(f"{name}: settled as {row.pointer.digest.short}")
     if row.followed is not None:
-        tell_followed(row.followed)
+        tell_followed(repo, row.followed)

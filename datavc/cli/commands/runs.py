@@ -28,7 +28,7 @@ def runs(
       datavc runs --limit 5 --json
       datavc runs -r store
 
-    Exit codes: 0 done, 10 no repository.
+    Exit codes: 0 done, 1 failed, 2 usage, 10 no repository.
     """
     from datavc.operations.runs import runs as list_runs
     from datavc.repo import Repo

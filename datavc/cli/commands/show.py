@@ -10,7 +10,7 @@ import typer
 
 from datavc.cli.options import Json, Offline
 from datavc.cli.recordview import record_lines
-from datavc.cli.render import from_here, plain, print_json, show_path, styled
+from datavc.cli.render import plain, print_json, show_from_here, show_path, styled
 from datavc.cli.revisions import past_path
 from datavc.cli.session import current
 from datavc.formats.amounts import count, human_size
@@ -83,7 +83,7 @@ def _print(repo: Repo, rows: list[Shown], *, json: bool) -> None:
         print_json([_plain_row(repo, row) for row in rows])
         return
     for row in rows:
-        print(styled(show_path(from_here(repo.root, row.path)), "bold"))
+        print(styled(show_from_here(repo.root, row.path), "bold"))
         for label, value in _facts(repo, row):
             print(f"  {label:<10}{value}")
         record = _record_of(repo, row)
@@ -122,7 +122,7 @@ def _facts(repo: Repo, row: Shown) -> Iterator[tuple[str, str]]:
     yield "digest", str(row.digest)
     yield "size", f"{human_size(row.size)} ({row.size:,} bytes), {count(row.files, 'file')}"
     if row.path != row.dataset:
-        yield "dataset", f"{show_path(from_here(repo.root, row.dataset))} {row.version}"
+        yield "dataset", f"{show_from_here(repo.root, row.dataset)} {row.version}"
     if row.made is not None:
         made = row.made
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datavc.cli.options import ExitCode, Json, Offline, Paths
-from datavc.cli.render import from_here, next_command, print_json, show_path, styled, talk
+from datavc.cli.render import next_command, print_json, show_from_here, show_path, styled, talk
 from datavc.cli.session import current
 from datavc.errors import ConflictError, MalformedError
 from datavc.formats.amounts import human_size
@@ -52,7 +52,7 @@ def status(
       datavc status --json --exit-code
 
     Exit codes: 0 done, with --exit-code 1 where anything is not clean and 4 on errors, 1 where a pointer is in conflict,
-    10 no repository, 12 where a pointer cannot be read.
+    2 usage, 10 no repository, 12 where a pointer cannot be read.
     """
     from datavc.operations.status import status as look
     from datavc.repo import Repo
@@ -89,7 +89,7 @@ def _raise_unreadable(rows: list[DatasetStatus]) -> None:
 def _print(repo: Repo, row: DatasetStatus) -> None:
     style = "green" if row.is_clean else "yellow" if row.pointer_digest else "red"
     counts = ", ".join(f"{len(getattr(row, name)):,} {name}" for name in _LETTERS if getattr(row, name))
-    path = show_path(from_here(repo.root, row.path))
+    path = show_from_here(repo.root, row.path)
     print(f"{path}: {styled(', '.join(row.states), style)}" + (f" ({counts})" if counts else ""))
     if row.partial is not None and current().verbose:
         print("  checked out: " + ", ".join(show_path(part) for part in row.partial))
@@ -99,7 +99,7 @@ def _print(repo: Repo, row: DatasetStatus) -> None:
         ):
             print("  " + describe(repo, change))
     for problem, reason in row.problems if row.pointer_digest else ():
-        talk(f"  {show_path(problem)} {reason}")
+        talk(f"  {show_from_here(repo.root, problem)} {reason}")
     hints = (_NEXT[state] for state in row.states if state in _NEXT)
     hint = next(hints, None)
     if "not in the cache" in row.states and repo.config.tables_in("remote", "url"):
@@ -110,10 +110,10 @@ def _print(repo: Repo, row: DatasetStatus) -> None:
 
 def describe(repo: Repo, change: Change) -> str:
     """One changed path as a line: letter, path, sizes."""
-    path = show_path(from_here(repo.root, change.path))
+    path = show_from_here(repo.root, change.path)
     letter = _LETTERS[change.status]
     if change.status == "renamed" and change.old_path is not None:
-        return f"{letter} {show_path(from_here(repo.root, change.old_path))} -> {path}  {human_size(change.size)}"
+        return f"{letter} {show_from_here(repo.root, change.old_path)} -> {path}  {human_size(change.size)}"
     if change.status == "added":
         return f"{letter} {path}  {human_size(change.size)}"
     if change.status == "removed":

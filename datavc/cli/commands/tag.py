@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datavc.cli.options import Json
-from datavc.cli.render import from_here, next_command, print_json, print_table, show_path, talk
+from datavc.cli.render import next_command, print_json, print_table, show_from_here, show_path, talk
 from datavc.cli.session import current
 from datavc.errors import UsageError
 from datavc.formats.amounts import files_and_bytes
@@ -74,7 +74,7 @@ def tag(
     print(f"{show_path(made.tag)}: {made.digest}, commit {made.commit[:12]}")
     if result.differs:
         talk(
-            f"{show_path(from_here(repo.root, made.path))} has another version in the workspace than the tagged one"
+            f"{show_from_here(repo.root, made.path)} has another version in the workspace than the tagged one"
         )
     next_command(result.push)
 

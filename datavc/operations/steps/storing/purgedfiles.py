@@ -67,8 +67,8 @@ class PurgedFiles:
 
 
 def path_of(folder: bytes, name: bytes) -> bytes:
-    """The path of an entry; the folder of a dataset itself is spelled with a slash behind it."""
-    return folder[:-1] if folder.endswith(b"/") else folder + b"/" + name
+    """The path of an entry; that of a dataset itself has a folder with a slash, or a NUL, behind it."""
+    return folder[:-1] if folder.endswith((b"/", b"\0")) else folder + b"/" + name
 
 
 def purged_file(backend: Backend, folder: bytes, name: bytes, algorithm: str, digest: bytes) -> PurgedError:

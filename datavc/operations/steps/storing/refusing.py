@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from datavc.errors import ConflictError, NotFoundError, StorageError, UsageError
-from datavc.formats.paths import show
+from datavc.formats.paths import show, split
 from datavc.operations.steps.examining.examine import View
 from datavc.repo import POINTER_SUFFIX, Repo
 from datavc.workspace.safepath import refused_name
@@ -42,10 +42,13 @@ def refuse_hopeless(repo: Repo, path: bytes, *, has_pointer: bool) -> None:
         )
     rule = ignored_by(repo.git, path + POINTER_SUFFIX)
     if rule is not None:
+        folder, name = split(path + POINTER_SUFFIX)
+        # Nothing below an ignored folder can be taken out again.
+        is_below = folder and ignored_by(repo.git, folder) is not None
         raise ConflictError(
             f"git would ignore the pointer {show(path + POINTER_SUFFIX)}, by line {rule.line} of {show(rule.file)} "
             f"({show(rule.pattern)})",
-            f"add a line !{show(path.rpartition(b'/')[2] + POINTER_SUFFIX)} there, or move the data",
+            f"{'take that line away' if is_below else f'add a line !{show(name)} there'}, or move the data",
         )
 
 
