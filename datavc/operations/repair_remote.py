@@ -1,20 +1,33 @@
 """``fsck -r NAME --repair``: send a remote again what it lost or has damaged, of the versions that this cache has.
 
+Before that its pack indexes are made again from its own packs, for whatever repo, which needs no cache.
+
 Nothing is deleted: a stored file is copied into ``quarantine/`` there before it is replaced, and what is still sound in a
 damaged pack stays readable until a root names something better. Killed anywhere, the same command goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
-from datavc.errors import DatavcError, IntegrityError, MalformedError
+from datavc.errors import (
+    DatavcError,
+    IntegrityError,
+    MalformedError,
+    NotFoundError,
+    StorageError,
+    TransientError,
+)
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
+from datavc.formats.pack import LIST
 from datavc.operations.fsck import FsckResult
 from datavc.operations.fsck_remote import fsck_remote
 from datavc.operations.repair import RepairedVersion, RepairResult
 from datavc.operations.steps.health.named import named_by_pointers
+from datavc.operations.steps.health.rerooting import mend_indexes
 from datavc.operations.steps.naming.chosen import Version
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.runs.recordstore import RECORD
@@ -24,7 +37,9 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.checklog import ANEW
+from datavc.store.index import Location, ObjectIndex
 from datavc.store.note import STORE_FORMAT
+from datavc.store.reader import ObjectReader
 from datavc.store.remote import RemoteStore
 from datavc.store.replacing import copy_aside
 from datavc.store.roots import list_roots
@@ -43,11 +58,12 @@ def repair_remote(
     if not before.problems:
         return RepairResult(before, _upgraded(repo, remote, before, full=full, progress=progress))
     store = open_remote(repo, remote, create=True)
+    damaged = _damaged_packs(before)
+    again = mend_indexes(store, damaged, _damaged_objects(before), progress)
     done = []
     threads = threads_for(DEFAULT_MEMORY)
     with transfer_threads(threads, [store]) as executor:
         pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
-        damaged = _damaged_packs(before)
         for version in _versions(repo, store):
             failed = None
             root = store.root(version.digest)
@@ -57,7 +73,7 @@ def repair_remote(
                 failed = error.message
             else:
                 pushing.done(version)
-                if pushed.root is root:
+                if pushed.root is root and version.digest not in again:
                     continue
             done.append(RepairedVersion(version.path, version.digest, failed))
     after = fsck_remote(repo, remote, full=full, rule=ANEW, progress=progress)
@@ -68,6 +84,11 @@ def repair_remote(
             problem
             for problem in after.problems
             if problem.object not in retired and problem.message.rpartition(" ")[2] not in retired
+        ]
+    if not after.problems:
+        # What this cache lacks need not be sent where nothing is lost.
+        done = [
+            replace(mended, failed=None) for mended in done if not mended.failed or mended.digest in again
         ]
     return RepairResult(before, _upgraded(repo, remote, after, full=full, progress=progress), done)
 
@@ -117,6 +138,7 @@ def _retire(store: RemoteStore, found: FsckResult, progress: Progress) -> set[st
             if file.name in needed:
                 return set()
     useless = {name for name, packs in named.items() if name not in needed and not packs.isdisjoint(damaged)}
+    useless = _all_elsewhere(store, useless, named.keys() - useless, damaged)
     leads_to = {pack for name, packs in named.items() if name not in useless for pack in packs}
     retired = (damaged - needed - leads_to) | useless
     for name in sorted(retired):
@@ -126,6 +148,45 @@ def _retire(store: RemoteStore, found: FsckResult, progress: Progress) -> set[st
     return retired
 
 
+def _all_elsewhere(store: RemoteStore, useless: set[str], kept: set[str], damaged: set[str]) -> set[str]:
+    """Those of the pack indexes ``useless`` of which all that can be read can be read through those that are ``kept``."""
+
+    def opened(names: Iterable[str]) -> ObjectIndex:
+        return store.index([name.removeprefix(layout.INDEXES) for name in names], whole=True)
+
+    others = opened(sorted(kept))
+    others.drop(
+        layout.sealed_raw(name.rpartition("/")[2]) for name in damaged if name.startswith(layout.PACKS)
+    )
+
+    def has_more(name: str) -> bool:
+        index = opened([name])
+        rows = dict(index.locations())
+        found = others.find_many(rows)
+        reader = store.reader(index)
+        return any(
+            layout.pack_path(location[0]) not in damaged or _can_be_read(reader, digest, location)
+            for digest, location in rows.items()
+            if digest not in found
+        )
+
+    return {name for name in useless if not has_more(name)}
+
+
+def _can_be_read(reader: ObjectReader, digest: bytes, location: Location) -> bool:
+    """Of what is kept as a list, the list."""
+    try:
+        if location[4] & LIST:
+            reader.chunk_list(digest, location)
+        else:
+            reader.read_whole(digest, location)
+    except TransientError:
+        return True
+    except (IntegrityError, NotFoundError, StorageError):
+        return False
+    return True
+
+
 def _damaged_packs(found: FsckResult) -> set[bytes]:
     packs = set()
     for problem in found.problems:
@@ -133,6 +194,12 @@ def _damaged_packs(found: FsckResult) -> set[bytes]:
             with suppress(MalformedError):
                 packs.add(layout.pack_of(problem.object))
     return packs
+
+
+def _damaged_objects(found: FsckResult) -> dict[bytes, str]:
+    """With where they lie."""
+    hit = [problem for problem in found.problems if problem.kind == "object"]
+    return {Digest.parse(problem.object).raw: problem.message.rpartition(" ")[2] for problem in hit}
 
 
 def _versions(repo: Repo, store: RemoteStore) -> list[Version]:

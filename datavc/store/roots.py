@@ -111,13 +111,14 @@ def publish_root(
 
 
 def list_roots(backend: Backend, repo_id: str | None = None) -> Iterator[tuple[str, Root | None]]:
-    """Each stored root's file name and content (None where unreadable), of one repo or of all."""
+    """Each stored root's file name and content, of one repo or of all; None where it is unreadable, or is another's."""
     prefix = layout.ROOTS if repo_id is None else f"{layout.ROOTS}{repo_id}/"
     for stored in backend.list(prefix):
         if stored.name.endswith(layout.RESCUE):
             continue
         try:
-            yield stored.name, decode_root(backend.read(stored.name))
+            root = decode_root(backend.read(stored.name))
+            yield stored.name, root if layout.root_path(root.repo, root.digest) == stored.name else None
         except StoredFileNotFound:
             continue
         except MalformedError:

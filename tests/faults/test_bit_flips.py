@@ -18,6 +18,7 @@ from projects import Project, let_go
 
 from datavc.errors import DatavcError
 from datavc.formats.header import KNOWN_FORMATS
+from datavc.formats.pointer import parse_pointer
 from datavc.operations.fsck import fsck
 from datavc.operations.fsck_remote import fsck_remote
 from datavc.repo import Repo
@@ -120,9 +121,16 @@ def _stored(store: Path, parts: tuple[str, ...]) -> list[Path]:
 
 @strides
 def test_every_bit_of_a_pointer_that_flips_is_found(small: Project, record_property, bits: Bits):
-    flipped = 0
-    for where in _flips(small.root / "data.datavc", bits):
-        assert _says(_cache_problems, small.root), where
+    file, flipped = small.root / "data.datavc", 0
+    # Pointers of format 0 are read for ever, and say the same: an edit that git shows.
+    meant = parse_pointer(file.read_bytes(), "data")
+    earlier = file.read_bytes().replace(b"format = 1\n", b"format = 0\n", 1)
+    for where in _flips(file, bits):
+        if file.read_bytes() == earlier:
+            assert parse_pointer(earlier, where) == meant
+            assert "data.datavc" in small.git("diff", "--name-only"), where
+        else:
+            assert _says(_cache_problems, small.root), where
         flipped += 1
     record_property("bits", flipped)
     print(f"{flipped} bits")

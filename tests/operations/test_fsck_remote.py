@@ -95,6 +95,14 @@ def test_damaged_and_lost_indexes_and_roots_are_named(project: Project, remote: 
     assert ("root", None, None) in problems(project)
 
 
+def test_a_root_in_the_place_of_another_is_named_and_mended(project: Project, remote: Path):
+    one, other = roots(remote)
+    overwrite(one, other.read_bytes())
+    assert problems(project) == {("root", None, None)}
+    project.run("fsck", "-r", "origin", "--repair")
+    assert problems(project, "--full") == set()
+
+
 @pytest.mark.parametrize(
     "words",
     [

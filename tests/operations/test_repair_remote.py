@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 from projects import Project
 from remotes import Stopped, add_folder, flip, indexes, overwrite, packs, roots, stop_at, watch_remotes
+from spoiling import readable_in
 
-from datavc.errors import DatavcError
 from datavc.operations.repair_remote import repair_remote
 from datavc.repo import Repo
-from datavc.store.cache import Cache
-from datavc.store.index import ObjectIndex
 
 
 @pytest.fixture
@@ -75,6 +73,35 @@ def test_what_this_clone_does_not_have_is_named(project: Project, remote: Path):
     assert is_whole(project)
 
 
+@pytest.mark.parametrize("words", [["--full"], []], ids=["full", "by listing"])
+def test_pack_indexes_are_made_again_by_a_clone_that_has_nothing(
+    project: Project, remote: Path, words: list[str]
+):
+    clone = project.clone("clone")
+    clone.run("config", "--local", "remote.origin.allow", str(remote))
+    for number, index in enumerate(indexes(remote)):
+        if number % 2:
+            index.unlink()
+        else:
+            flip(index, 0)
+    said = clone.run("fsck", "-r", "origin", *words, "--repair")
+    assert "made again from its packs" in said.err
+    assert said.out.count("whole again") == 4 and "not whole" not in said.out
+    shutil.rmtree(project.root / ".git/datavc/cache")
+    assert is_whole(project)
+
+
+def test_what_no_root_leads_to_stays_readable(project: Project, remote: Path):
+    # A root is lost, and what it led to shares an index with a pack that is damaged.
+    overwrite(packs(remote)[-1], b"")
+    for root in roots(remote):
+        root.unlink()
+    before = readable_in(remote)
+    assert before
+    project.run("fsck", "-r", "origin", "--full", "--repair", code=None)
+    assert readable_in(remote) >= before
+
+
 def test_a_repair_without_full_reads_no_pack_and_mends_what_is_lost(project: Project, remote: Path):
     packs(remote)[0].unlink()
     project.run("fsck", "-r", "origin", "--repair")
@@ -93,7 +120,7 @@ def test_cut_off_at_any_request_it_is_finished_by_the_same_command(
         flip(packs(remote)[0])
         packs(remote)[-1].unlink()
         overwrite(roots(remote)[0], b"x")
-        before = readable(project, remote)
+        before = readable_in(remote)
         with monkeypatch.context() as patch:
             watch_remotes(patch, stop_at(point, after=after))
             try:
@@ -101,29 +128,8 @@ def test_cut_off_at_any_request_it_is_finished_by_the_same_command(
                 break
             except Stopped:
                 pass
-        assert before <= readable(project, remote)
+        assert before <= readable_in(remote)
         project.run("fsck", "-r", "origin", "--full", "--repair")
-        assert before <= readable(project, remote)
+        assert before <= readable_in(remote)
     assert point > 20
     assert is_whole(project)
-
-
-def readable(project: Project, remote: Path) -> set[bytes]:
-    repo = Repo.find(project.root)
-    store = Cache(remote, repo.config.repo_id, repo.algorithm)
-    found = set()
-    for name in store.index_names():
-        try:
-            digests = {
-                digest for digest, _ in ObjectIndex(store.backend, store.algorithm, [name]).locations()
-            }
-        except DatavcError:
-            continue
-        for digest in digests:
-            try:
-                for _ in store.reader().stream(digest):
-                    pass
-            except DatavcError:
-                continue
-            found.add(digest)
-    return found

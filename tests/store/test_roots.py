@@ -46,6 +46,15 @@ def test_there_is_no_root_where_there_is_no_file(backend: Backend):
     assert list(list_roots(backend)) == []
 
 
+def test_a_root_in_the_place_of_another_counts_as_absent(backend: Backend):
+    path = layout.root_path(REPO_ID, OTHER)
+    root = write_root(backend, DIGEST, NAMES[:2])
+    backend.replace(path, encode_root(root))
+
+    assert read_root(backend, REPO_ID, OTHER) is None
+    assert dict(list_roots(backend)) == {path: None, layout.root_path(REPO_ID, DIGEST): root}
+
+
 @given(st.data())
 def test_a_damaged_root_counts_as_absent(data: st.DataObject):
     backend = MemoryBackend()

@@ -79,8 +79,9 @@ def fsck(
     that a nightly run comes round in twenty nights; --older-than 30 reads what was not read for 30 days.
 
     --repair moves what is damaged in the cache into quarantine/, and takes what is missing then from the workspace, from the
-    caches of other clones (--from names one) and from remotes. With -r the remote is sent again what it lost or has damaged,
-    as far as this cache has it; what is damaged there is copied into quarantine/ before. Nothing is deleted.
+    caches of other clones (--from names one) and from remotes. With -r the pack indexes of the remote are made again from its
+    packs, and it is sent again what it lost or has damaged, as far as this cache has it; what is damaged there is copied into
+    quarantine/ before. Nothing is deleted.
 
     Examples:
       datavc fsck
