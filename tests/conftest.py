@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +64,14 @@ def project(git_project: Project) -> Project:
     git_project.run("init")
     git_project.commit("datavc init")
     return git_project
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The project, in which this process now works, with its environment and no other."""
+    monkeypatch.chdir(project.root)
+    for name in set(os.environ) - set(project.environment):
+        monkeypatch.delenv(name)
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    return project

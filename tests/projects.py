@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from datavc.formats.record import Record
+
 # What a path of a workspace is, as `Project.tree` tells it: "file", "executable", "symlink" or "folder"; bytes are a
 # file's content, a symlink's target, nothing for a folder.
 Found = tuple[str, bytes]
@@ -123,6 +125,28 @@ class Project:
         result = Result(ended.returncode, os.fsdecode(ended.stdout), os.fsdecode(ended.stderr))
         _expect(result, code, command)
         return result
+
+
+def records(project: Project) -> list[Record]:
+    """What the records of the project's runs say, the newest first."""
+    from datavc.operations.steps.runs.lineageindex import LineageIndex
+    from datavc.operations.steps.runs.recordstore import read_record
+    from datavc.repo import Repo
+
+    repo = Repo.find(project.root)
+    index = LineageIndex(repo)
+    try:
+        return [read_record(repo, known.digest) for known in index.records()]
+    finally:
+        index.close()
+
+
+def content(project: Project, record: Record, name: str) -> bytes:
+    """One of the objects that a record names: ``stdout``, ``files``."""
+    from datavc.repo import Repo
+
+    kept = record.objects[name].digest
+    return b"".join(Repo.find(project.root).cache.reader(kept).stream(kept.raw))
 
 
 def let_go() -> None:

@@ -25,15 +25,6 @@ CACHE = ".git/datavc/cache"
 
 
 @pytest.fixture
-def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project, in which this process now works."""
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(project.root)
-    return project
-
-
-@pytest.fixture
 def two(here: Project, tmp_path: Path) -> Project:
     """A dataset in two versions, the first tagged v1, on a remote as well."""
     here.write({"data/x.csv": "a\n1\n", "data/big": bytes(3_000_000)})

@@ -34,15 +34,6 @@ def registered() -> None:
 
 
 @pytest.fixture
-def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project, in which this process now works."""
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(project.root)
-    return project
-
-
-@pytest.fixture
 def pushed(here: Project, tmp_path: Path) -> Project:
     """v1 and what came after, on a remote alone: the cache is gone."""
     here.write(

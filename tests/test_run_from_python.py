@@ -15,30 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from projects import Project
+from projects import Project, content, records
 
 import datavc
 from datavc.errors import ConflictError, NotFoundError, UsageError
-from datavc.formats.record import Record
 from datavc.lineage.params import plain_values
-from datavc.operations.steps.runs.lineageindex import LineageIndex
-from datavc.operations.steps.runs.recordstore import read_record
-from datavc.repo import Repo
-
-
-def records(project: Project) -> list[Record]:
-    """The newest first."""
-    repo = Repo.find(project.root)
-    index = LineageIndex(repo)
-    try:
-        return [read_record(repo, known.digest) for known in index.records()]
-    finally:
-        index.close()
-
-
-def content(project: Project, record: Record, name: str) -> bytes:
-    repo = Repo.find(project.root)
-    return b"".join(repo.cache.reader(record.objects[name].digest).stream(record.objects[name].digest.raw))
 
 
 def script(project: Project, text: str, *, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -56,17 +37,12 @@ def script(project: Project, text: str, *, code: int = 0) -> subprocess.Complete
 
 
 @pytest.fixture
-def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """The working folder is in a repository with a dataset, and the environment is its own."""
-    project.write({"data/a.txt": "one\n", "data/b.txt": "two\n"})
-    project.run("add", "data")
-    project.commit()
-    monkeypatch.chdir(project.root)
-    for name in set(os.environ) - set(project.environment):
-        monkeypatch.delenv(name)
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
-    return project
+def here(here: Project) -> Project:
+    """With a dataset ``data``."""
+    here.write({"data/a.txt": "one\n", "data/b.txt": "two\n"})
+    here.run("add", "data")
+    here.commit()
+    return here
 
 
 def test_a_block_is_recorded_and_its_output_becomes_a_dataset(here: Project):

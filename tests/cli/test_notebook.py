@@ -13,48 +13,25 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from projects import Project
+from projects import Project, content, records
 
-from datavc.formats.record import Record
 from datavc.lineage.notebook import cells_of_script, notebook_of, script_of_cells
-from datavc.operations.steps.runs.lineageindex import LineageIndex
-from datavc.operations.steps.runs.recordstore import read_record
-from datavc.repo import Repo
 
 IPython = pytest.importorskip("IPython", reason="IPython is not installed: pip install 'datavc[notebook]'")
 Run = Callable[[str], Any]
-
-
-def records(project: Project) -> list[Record]:
-    """The newest first."""
-    repo = Repo.find(project.root)
-    index = LineageIndex(repo)
-    try:
-        return [read_record(repo, known.digest) for known in index.records()]
-    finally:
-        index.close()
 
 
 def newest(project: Project) -> str:
     return str(json.loads(project.run("runs", "--json").out)[0]["record"])
 
 
-def content(project: Project, record: Record, name: str) -> str:
-    kept = record.objects[name].digest
-    return b"".join(Repo.find(project.root).cache.reader(kept).stream(kept.raw)).decode()
-
-
 @pytest.fixture
-def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    project.write({"data/a.txt": "one\n", "data/b.txt": "two\n"})
-    project.run("add", "data")
-    project.commit()
-    monkeypatch.chdir(project.root)
-    for name in set(os.environ) - set(project.environment):
-        monkeypatch.delenv(name)
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
-    return project
+def here(here: Project) -> Project:
+    """With a dataset ``data``."""
+    here.write({"data/a.txt": "one\n", "data/b.txt": "two\n"})
+    here.run("add", "data")
+    here.commit()
+    return here
 
 
 @pytest.fixture
@@ -100,8 +77,12 @@ def test_a_cell_is_recorded_with_all_cells_before_it(
     assert record.section("metrics") == {"length": 12}
     assert [(row.path, row.declared) for row in record.inputs] == [(b"data", True)]
     assert [row.path for row in record.outputs] == [b"out.txt"]
-    assert content(here, record, "cells").startswith(
-        "# %% [1]\n%load_ext datavc\nfrom pathlib import Path\n\n# %% [2]\nfactor = 3\n\n# %% [3]\n%%datavc_run -n triple"
+    assert (
+        content(here, record, "cells")
+        .decode()
+        .startswith(
+            "# %% [1]\n%load_ext datavc\nfrom pathlib import Path\n\n# %% [2]\nfactor = 3\n\n# %% [3]\n%%datavc_run -n triple"
+        )
     )
 
 
@@ -151,7 +132,7 @@ def test_a_block_in_a_cell_is_known_by_its_line(here: Project, run: Run):
     (record,) = records(here)
     assert record.argv == ("with datavc.run(outputs='out.txt'):",)
     assert record.section("inside") == {"kind": "block", "cell": 2}
-    assert "write_text('x')" in content(here, record, "cells")
+    assert "write_text('x')" in content(here, record, "cells").decode()
 
 
 def test_a_notebook_that_is_saved_while_it_runs_is_no_code_that_changed(
@@ -172,7 +153,10 @@ def test_a_secret_that_a_cell_sets_is_in_no_record(here: Project, run: Run):
     run("%%datavc_run\nprint(os.environ['MY_API_TOKEN'])").raise_error()
 
     (record,) = records(here)
-    assert "tok_very_secret_1" not in content(here, record, "cells") + content(here, record, "stdout")
+    assert (
+        "tok_very_secret_1"
+        not in content(here, record, "cells").decode() + content(here, record, "stdout").decode()
+    )
 
 
 LINES = st.lists(
