@@ -171,7 +171,7 @@ class _Check:
         versions, rooted = dict(named.versions), set()
         for name, root in self._cache.roots():
             if root is None:
-                self.result.add("root", name, "cannot be read, so it proves nothing")
+                self.result.add("root", name, "cannot be read, or is that of another version, so it proves nothing")
             elif root.complete and root.digest.algorithm == self._repo.algorithm:
                 rooted.add((root.digest, root.kind))
                 if root.kind != RECORD:

@@ -15,6 +15,7 @@ from datavc.formats.root import Root
 from datavc.operations.fsck import FsckResult
 from datavc.operations.steps.health.reading import ReadNow, check_log, noted
 from datavc.operations.steps.remotes.remotes import open_remote
+from datavc.operations.steps.transfers.remotenotes import suspect
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.operations.steps.trees.soundness import Soundness
 from datavc.parallel import map_ahead
@@ -45,6 +46,8 @@ def fsck_remote(
     was read is remembered: an interrupted check goes on where it was. What is wrong with a version is told by path where its
     trees can be read.
 
+    The next push of a dataset with which something is wrong checks what is there.
+
     Raises:
         UsageError: there is no such remote. StorageError: it cannot be listed, so nothing can be said.
     """
@@ -61,6 +64,8 @@ def fsck_remote(
         else:
             check.heads()
         check.versions(walk_all=full)
+    for path, packs in check.suspects.items():
+        suspect(repo, store.name, path, packs)
     return check.result
 
 
@@ -109,6 +114,8 @@ class _RemoteCheck:
         self._indexes: dict[str, dict[bytes, int]] = {}
         self._bad: dict[bytes, str] = {}
         self._bad_packs: set[bytes] = set()
+        self.suspects: dict[bytes, set[bytes]] = {}
+        """Of datasets with which something is wrong, the packs (raw names) at fault."""
         self.result = FsckResult()
 
     def listings(self) -> None:
@@ -223,7 +230,7 @@ class _RemoteCheck:
         roots = []
         for name, root in list_roots(self._store.backend, self._repo.config.repo_id):
             if root is None:
-                self.result.add("root", name, "cannot be read, so it proves nothing")
+                self.result.add("root", name, "cannot be read, or is that of another version, so it proves nothing")
             elif root.complete and root.digest.algorithm == self._repo.algorithm:
                 roots.append(root)
         self._progress.begin("checking versions", total_files=len(roots))
@@ -238,15 +245,18 @@ class _RemoteCheck:
         named = {pack for name in root.indexes for pack in self._indexes.get(name, ())}
         for name in lost:
             self.result.add("pack index", layout.index_path(name), "is missing or damaged", root.path)
+            self.suspects.setdefault(root.path, set())
         is_hit = not named.isdisjoint(self._bad_packs) or bool(self._bad)
         if lost or root.kind == "record" or not (walk or is_hit):
             return
         index = self._store.index(root.indexes, whole=True)
         index.drop(self._bad_packs)
         afar = _Afar(self._store.backend, self._repo.algorithm, index, self._repo.cache)
+        spoilt = self._bad_packs.union(map(layout.pack_of, self._bad.values()))
         judge = Soundness(afar, index, self._bad, self._bad_packs)
         for flaw in judge.flaws(root.digest, root.kind):
             message = flaw.message.replace("is not in the cache", f"is not on {self._store.name}")
             self.result.add("version", flaw.thing, message, root.path, flaw.path)
+            self.suspects.setdefault(root.path, set()).update(named & spoilt)
         purged = {str(Digest(self._repo.algorithm, raw)) for raw in judge.purged}
         self.result.purged = sorted(purged.union(self.result.purged))

@@ -32,6 +32,7 @@ from datavc.operations.steps.naming.chosen import Version
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.transfers.pushing import Pushing
+from datavc.operations.steps.transfers.remotenotes import trust
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
@@ -86,6 +87,8 @@ def repair_remote(
             if problem.object not in retired and problem.message.rpartition(" ")[2] not in retired
         ]
     if not after.problems:
+        if full:
+            trust(repo, remote)
         # What this cache lacks need not be sent where nothing is lost.
         done = [
             replace(mended, failed=None) for mended in done if not mended.failed or mended.digest in again

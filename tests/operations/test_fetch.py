@@ -298,10 +298,27 @@ def test_a_lost_or_damaged_pack_index_counts_as_no_version(project: Project, rem
         clone = project.clone(f"clone-{break_it.__name__}")
         failed = clone.run("pull", code=1)
         assert "is not, or not wholly, on" in failed.err
-        # The clone has nothing to push; where the data is, --check mends it.
-        pushed(project, "--check")
+        # The clone has nothing to push; where the data is, a plain push would believe the root.
+        assert "datavc push --check -r origin, in a clone that has it" in failed.err
+        pushed(project, "--check", "-r", "origin")
         clone.run("pull")
         assert clone.tree("data") == project.tree("data")
+
+
+def test_a_damaged_chunk_list_is_told_with_the_push_that_mends_it(project: Project, remote: Path):
+    """No digest is that of a list itself: only the chunks that it names, and nobody has, tell that it is damaged."""
+    for pack in packs(remote):
+        for place in range(HEADER_BYTES, pack.stat().st_size, 97) if pack.stat().st_size < 20_000 else ():
+            flip(pack, place)
+            failed = project.clone("clone").run("pull", code=None)
+            shutil.rmtree(project.root.parent / "clone")
+            if "is not, or not wholly, on" in failed.err:
+                assert "datavc push --check --read -r origin, in a clone that has it" in failed.err
+                assert outcomes(pushed(project, "--check", "--read", "-r", "origin")) == ["sent"]
+                project.clone("clone").run("pull")
+                return
+            flip(pack, place)
+    pytest.fail("no chunk list was hit")
 
 
 def test_a_root_that_says_it_is_of_another_version_counts_as_absent(project: Project, remote: Path):

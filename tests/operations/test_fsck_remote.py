@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 import xxhash
 from projects import Project
-from remotes import add_folder, flip, indexes, overwrite, packs, roots, watch_remotes, wrap_remotes
+from remotes import (
+    add_folder,
+    flip,
+    indexes,
+    outcomes,
+    overwrite,
+    packs,
+    pushed,
+    requests,
+    roots,
+    watch_remotes,
+    wrap_remotes,
+)
 
 from datavc.backends.base import Backend
 from datavc.backends.wrapping import WrappingBackend
@@ -75,6 +87,28 @@ def test_a_flipped_bit_is_found_by_reading(project: Project, remote: Path):
 
     project.run("push", "--check", "--read")
     assert problems(project, "--full") == set()
+
+
+def test_after_a_check_that_found_something_the_next_push_checks_without_being_told(
+    project: Project, remote: Path
+):
+    flip(packs(remote)[0])
+    problems(project, "--full")
+    assert sorted(outcomes(pushed(project))) == ["complete", "sent"]
+    assert problems(project, "--full") == set()
+    assert requests(pushed(project)) == 2
+    for index in indexes(remote):
+        index.unlink()
+    problems(project)
+    assert outcomes(pushed(project)) == ["sent", "sent"]
+    assert problems(project, "--full") == set()
+
+
+def test_what_was_mended_is_not_checked_again(project: Project, remote: Path):
+    flip(packs(remote)[0])
+    problems(project, "--full")
+    project.run("fsck", "-r", "origin", "--full", "--repair")
+    assert requests(pushed(project)) == 2
 
 
 def test_paths_are_named_in_a_clone_that_has_no_data(project: Project, remote: Path):

@@ -345,13 +345,14 @@ class Content:
         known = expired(places, self._cache.repo_id, self.version.digest)
         if known is not None:
             return known
+        self._sources.fall_short()
         asked = ", ".join(store.describe() for store in self._sources.asked)
         where = (
             f"neither in the cache nor on {asked}" if asked else "not in the cache, and there is no remote"
         )
         return ObjectNotFound(
             f"{name} cannot be read: object {self._show(digest)} of {self.version.digest.short} is {where}",
-            "datavc push, in a clone that has it",
+            self._sources.remedy(),
         )
 
     def _name(self, digest: bytes) -> str:

@@ -250,7 +250,7 @@ class Fetching:
         asked = ", ".join(store.describe() for store in self._sources.asked)
         raise ObjectNotFound(
             f"{name} cannot be fetched: {version.digest.short} is not, or not wholly, on {asked}: {paths}",
-            "datavc push, in a clone that has it",
+            self._sources.remedy(),
         )
 
     def _publish(self, *, complete: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ def suspect(repo: Repo, remote: str, dataset: bytes, packs: Iterable[bytes]) -> 
     known.update(packs)
     if len(known) > before or not before:
         write_notes(repo, remote, notes)
+
+
+def trust(repo: Repo, remote: str) -> None:
+    """Forget what could not be read: all that is there was read since, and is sound. Raises StorageError."""
+    notes = read_notes(repo, remote)
+    if notes.suspects:
+        write_notes(repo, remote, replace(notes, suspects={}))
 
 
 def move_notes(repo: Repo, old: str, new: str | None) -> None:

@@ -163,6 +163,16 @@ class Sources:
         for source in self._found:
             source.is_short = source.claims_all
 
+    def remedy(self) -> str:
+        """What brings the version to a remote, also where that says that it has it, which a plain push would believe."""
+        check = ""
+        if short := [source.store for source in self._found if source.is_short]:
+            # What a damaged chunk list hides has no pack that could be asked for.
+            check = f" --check --read -r {short[0].name}"
+        elif self.broken:
+            check = f" --check -r {self.broken[0].name}"
+        return f"datavc push{check}, in a clone that has it"
+
     @property
     def failures(self) -> list[DatavcError]:
         """Why remotes could not be asked."""
