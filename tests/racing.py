@@ -1,12 +1,16 @@
-"""A race that another process runs, since threads take turns: a folder becomes a symlink to the outside and back."""
+"""Races of processes, since threads take turns: commands at once; a folder that becomes a symlink to the outside."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from projects import Project, Result
 
 _FLIP = """
 import itertools, os, sys
@@ -24,6 +28,28 @@ for number in itertools.count():
     tried(os.unlink, place)
     tried(os.rename, hidden, place)
 """
+
+
+def at_once(*started: tuple[Project, list[str]], apart: float = 0) -> list[Result]:
+    """Start all of these commands, each ``apart`` seconds after the one before it, and wait for all of them."""
+    running = []
+    for project, arguments in started:
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "datavc", *arguments],
+                cwd=project.root,
+                env=project.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+        time.sleep(apart)
+    results = []
+    for process in running:
+        out, err = process.communicate(timeout=240)
+        assert b"Traceback" not in err, err.decode()
+        results.append(Result(process.returncode, os.fsdecode(out), os.fsdecode(err)))
+    return results
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,18 @@ def add_folder(project: Project, folder: Path, name: str = "origin") -> Path:
     """A remote in ``folder``, committed."""
     project.run("remote", "add", name, str(folder), "--no-probe")
     project.commit(f"remote {name}")
+    return folder
+
+
+def push_two(project: Project, folder: Path) -> Path:
+    """A remote in ``folder``, which has all of two datasets: a folder with a file in chunks, and a file."""
+    add_folder(project, folder)
+    project.write(
+        {"data/sub/big": os.urandom(3 << 20), "data/small": os.urandom(100), "other": os.urandom(900)}
+    )
+    project.run("add", "data", "other")
+    project.commit("data")
+    project.run("push")
     return folder
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from projects import Project, Result
+from projects import Project
+from racing import at_once
 from remotes import add_folder
 
 _ROUNDS = 5
@@ -18,27 +17,8 @@ numbers = pytest.mark.parametrize(
     [(3, 1), *(pytest.param(n, _ROUNDS, marks=pytest.mark.slow) for n in range(2, 9))],
     ids=["three, once", *(f"{n}, often" for n in range(2, 9))],
 )
+kinds = pytest.mark.parametrize("is_same", [False, True], ids=["different data", "the same data"])
 Record = Callable[[str, object], None]
-
-
-def at_once(commands: list[tuple[Project, list[str]]]) -> list[Result]:
-    """Start all of them, and wait for all."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "datavc", *arguments],
-            cwd=project.root,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for project, arguments in commands
-    ]
-    results = []
-    for process in running:
-        out, err = process.communicate(timeout=240)
-        assert b"Traceback" not in err, err.decode()
-        results.append(Result(process.returncode, os.fsdecode(out), os.fsdecode(err)))
-    return results
 
 
 def age(store: Path, days: float) -> None:
@@ -78,7 +58,7 @@ def clones(project: Project, tmp_path: Path) -> Callable[..., list[Project]]:
 
 
 @numbers
-@pytest.mark.parametrize("is_same", [False, True], ids=["different data", "the same data"])
+@kinds
 def test_pushers_and_a_gc_at_once(
     clones: Callable[..., list[Project]],
     tmp_path: Path,
@@ -96,7 +76,7 @@ def test_pushers_and_a_gc_at_once(
         # What was pushed in the rounds before and is named by nobody's branch any more is doomed, and then deleted.
         age(store, 15)
         collector = (made[0], ["gc", "-r", "origin", "--yes", "--most"])
-        ended = at_once([*((clone, ["push"]) for clone in made), collector])
+        ended = at_once(*((clone, ["push"]) for clone in made), collector)
         for clone, push in zip(made, ended, strict=False):
             # Where gc is deleting what is needed again, a push is told so, and is run again.
             assert push.code in (0, 1), push.err
@@ -115,7 +95,7 @@ def test_pushers_and_a_gc_at_once(
 
 
 @numbers
-@pytest.mark.parametrize("is_same", [False, True], ids=["different data", "the same data"])
+@kinds
 def test_adds_to_a_shared_cache_and_a_gc_at_once(
     clones: Callable[..., list[Project]],
     tmp_path: Path,
@@ -130,7 +110,8 @@ def test_adds_to_a_shared_cache_and_a_gc_at_once(
         for number, clone in enumerate(made):
             clone.write(content(number, turn % 2, is_same=is_same))
         age(shared, 15)
-        ended = at_once([*((clone, ["add", "data"]) for clone in made), (made[0], ["gc", "--yes", "--most"])])
+        collector = (made[0], ["gc", "--yes", "--most"])
+        ended = at_once(*((clone, ["add", "data"]) for clone in made), collector)
         for clone, added in zip(made, ended, strict=False):
             assert added.code in (0, 1), added.err
             if added.code:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from projects import Project, Result
+from projects import Project
+from racing import at_once
 
 _FILES = 150
 _OFTEN = 15
@@ -25,28 +24,6 @@ _QUICK = ("add and add of one dataset", "add and checkout", "checkout and checko
 rounds = pytest.mark.parametrize(
     "rounds", [1, pytest.param(_OFTEN, marks=pytest.mark.slow)], ids=["once", "often"]
 )
-
-
-def at_once(*started: tuple[Project, list[str]], apart: float = 0) -> list[Result]:
-    """Start all of these commands, each ``apart`` seconds after the one before it, and wait for all of them."""
-    running = []
-    for project, arguments in started:
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "datavc", *arguments],
-                cwd=project.root,
-                env=project.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        )
-        time.sleep(apart)
-    results = []
-    for process in running:
-        out, err = process.communicate(timeout=120)
-        assert b"Traceback" not in err, err.decode()
-        results.append(Result(process.returncode, os.fsdecode(out), os.fsdecode(err)))
-    return results
 
 
 def files(folder: str, version: int) -> dict[str, str]:

@@ -32,14 +32,6 @@ def names(paths: Iterable[bytes]) -> set[str]:
     return {os.fsdecode(path).rpartition("/")[2] for path in paths}
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    (tmp_path / "inner").mkdir()
-    for name in ("a", "b", "inner/a"):
-        (tmp_path / name).write_text(name)
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("program", "read", "written"),
     [

@@ -40,14 +40,6 @@ int main(int count, char **words) { %s return 0; }
 """
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    (tmp_path / "inner").mkdir()
-    for name in ("a", "b", "inner/a"):
-        (tmp_path / name).write_text(name)
-    return tmp_path
-
-
 def compiled(tmp_path: Path, body: str, *options: str) -> Path:
     program = tmp_path / "program"
     done = subprocess.run(
@@ -230,10 +222,16 @@ def test_processes_and_threads_share_the_log_and_lose_nothing(files: Path):
     assert observed.lost == 0
 
 
-def test_errno_is_kept_when_the_log_needs_another_file(files: Path):
+@pytest.fixture
+def crowd(files: Path) -> Path:
+    """With 6,000 files of long names in the folder ``many``."""
     (files / "many").mkdir()
     for number in range(6000):
         (files / "many" / f"{number:0200}").touch()
+    return files
+
+
+def test_errno_is_kept_when_the_log_needs_another_file(crowd: Path):
     body = """
     char path[300];
     for (int number = 0; number < 6000; number++) {
@@ -244,16 +242,13 @@ def test_errno_is_kept_when_the_log_needs_another_file(files: Path):
         close(fd);
     }
     """
-    observed = observe(files, compiled(files, body))
+    observed = observe(crowd, compiled(crowd, body))
 
-    assert (files / "log" / "preload-1").exists()
+    assert (crowd / "log" / "preload-1").exists()
     assert observed.lost == 0
 
 
-def test_what_there_is_no_room_for_is_counted_and_the_record_is_partial(files: Path):
-    (files / "many").mkdir()
-    for number in range(6000):
-        (files / "many" / f"{number:0200}").touch()
+def test_what_there_is_no_room_for_is_counted_and_the_record_is_partial(crowd: Path):
     body = """
     char path[300];
     for (int number = 0; number < 6000; number++) {
@@ -261,15 +256,15 @@ def test_what_there_is_no_room_for_is_counted_and_the_record_is_partial(files: P
         close(open(path, O_RDONLY));
     }
     """
-    program = compiled(files, body)
+    program = compiled(crowd, body)
     limit = 1 << 19  # of bytes in a file: a write beyond it would kill the program
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    given = environment(files)
-    done = subprocess.run([program], cwd=files, env=given, preexec_fn=limited)
-    observed = read_log(files / "log")
+    given = environment(crowd)
+    done = subprocess.run([program], cwd=crowd, env=given, preexec_fn=limited)
+    observed = read_log(crowd / "log")
 
     assert done.returncode == 0
     assert observed.lost > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import pytest
 import xxhash
 from projects import Project
 from remotes import (
-    add_folder,
     flip,
     indexes,
     outcomes,
     overwrite,
     packs,
+    push_two,
     pushed,
     requests,
     roots,
@@ -32,14 +31,7 @@ from datavc.errors import StoredFileNotFound
 @pytest.fixture
 def remote(project: Project, tmp_path: Path) -> Path:
     """Two datasets, each wholly on a remote."""
-    store = add_folder(project, tmp_path / "remote")
-    project.write(
-        {"data/sub/big": os.urandom(3 << 20), "data/small": os.urandom(100), "other": os.urandom(900)}
-    )
-    project.run("add", "data", "other")
-    project.commit("data")
-    project.run("push")
-    return store
+    return push_two(project, tmp_path / "remote")
 
 
 def problems(project: Project, *words: str) -> set[tuple[str, str | None, str | None]]:

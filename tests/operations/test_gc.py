@@ -125,81 +125,14 @@ def test_what_is_needed_again_comes_back_by_itself(two: Project):
     two.run("fsck")
 
 
-def place_branch(project: Project) -> None:
-    project.git("branch", "other")
-    forget(project)
-
-
-def place_tag(project: Project) -> None:
-    project.git("tag", "-a", "-m", "x", "v1")
-    forget(project)
-
-
-def place_reflog(project: Project) -> None:
-    project.git("reset", "-q", "--hard", "HEAD~1")
-    project.run("checkout", "--force")
-
-
-def place_stash(project: Project) -> None:
-    pointer = project.read("data.datavc")
-    forget(project)
-    project.write({"data.datavc": pointer})
-    project.git("stash", "-q")
-
-
-def place_index(project: Project) -> None:
-    pointer = project.read("data.datavc")
-    forget(project)
-    own = project.read("data.datavc")
-    project.write({"data.datavc": pointer})
-    project.git("add", "data.datavc")
-    project.write({"data.datavc": own})
-
-
-def place_workspace(project: Project) -> None:
-    pointer = project.read("data.datavc")
-    forget(project)
-    project.write({"other.datavc": pointer})
-
-
-def place_worktree(project: Project) -> None:
-    project.git("worktree", "add", "-q", "--detach", "../linked")
-    forget(project)
-
-
-def place_merge(project: Project) -> None:
-    head = project.git("rev-parse", "HEAD").strip()
-    forget(project)
-    project.write({".git/MERGE_HEAD": head + "\n"})
-
-
-def place_state(project: Project) -> None:
-    """Checked out, while pointer and git say something else."""
-    project.git("reset", "-q", "--hard", "HEAD~1")
-    project.git("reflog", "expire", "--expire=now", "--all")
-    (project.root / ".git/ORIG_HEAD").unlink()
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        place_branch,
-        place_tag,
-        place_reflog,
-        place_stash,
-        place_index,
-        place_workspace,
-        place_worktree,
-        place_merge,
-        place_state,
-    ],
-)
-def test_what_is_named_anywhere_stays(project: Project, place: Any):
+def test_what_is_checked_out_stays_while_pointer_and_git_say_something_else(project: Project):
     add(project, "data")
     project.commit("one")
     add(project, "data")
     project.commit("two")
-    place(project)
+    project.git("reset", "-q", "--hard", "HEAD~1")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    (project.root / ".git/ORIG_HEAD").unlink()
     age(cache(project), 100)
     assert collected(project)["removed"] == []
     assert collected(project, "--grace", "0")["freed_bytes"] == 0
@@ -247,7 +180,8 @@ def test_a_clone_that_was_moved_does_not_wait_for_itself(two: Project):
     moved.run("fsck")
 
 
-def test_a_remote_keeps_what_other_clones_stored_unless_it_is_asked_for(project: Project, tmp_path: Path):
+def pushed_by_two(project: Project, tmp_path: Path) -> tuple[Path, Project]:
+    """A remote, and another clone, which pushed a version there that nothing here knows: all of it long ago."""
     store = add_folder(project, tmp_path / "store")
     add(project, "data", 400_000)
     project.commit("one")
@@ -256,6 +190,11 @@ def test_a_remote_keeps_what_other_clones_stored_unless_it_is_asked_for(project:
     add(other, "data", 100_000)
     pushed(other)
     age(store, 100)
+    return store, other
+
+
+def test_a_remote_keeps_what_other_clones_stored_unless_it_is_asked_for(project: Project, tmp_path: Path):
+    store, other = pushed_by_two(project, tmp_path)
     said = collected(project, "-r", "origin")
     assert (len(said["unknown"]), said["removed"]) == (1, [])
 
@@ -282,14 +221,7 @@ def test_what_this_clone_pushed_and_nothing_needs_goes_from_the_remote(two: Proj
 
 
 def test_a_push_of_something_doomed_rescues_it(project: Project, tmp_path: Path):
-    store = add_folder(project, tmp_path / "store")
-    add(project, "data", 400_000)
-    project.commit("one")
-    pushed(project)
-    other = project.clone("other")
-    add(other, "data", 100_000)
-    pushed(other)
-    age(store, 100)
+    store, other = pushed_by_two(project, tmp_path)
     collected(project, "-r", "origin", "--older-than", "30")
     pushed(other)
     age(store, 20, "trash")

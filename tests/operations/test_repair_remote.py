@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project
-from remotes import Stopped, add_folder, flip, indexes, overwrite, packs, roots, stop_at, watch_remotes
+from remotes import Stopped, flip, indexes, overwrite, packs, push_two, roots, stop_at, watch_remotes
 from spoiling import readable_in
 
 from datavc.operations.repair_remote import repair_remote
@@ -19,13 +19,7 @@ from datavc.repo import Repo
 @pytest.fixture
 def remote(project: Project, tmp_path: Path) -> Path:
     """Two versions of a dataset, one of a file, and a record, on a remote."""
-    store = add_folder(project, tmp_path / "remote")
-    project.write(
-        {"data/sub/big": os.urandom(3 << 20), "data/small": os.urandom(100), "other": os.urandom(900)}
-    )
-    project.run("add", "data", "other")
-    project.commit("data")
-    project.run("push")
+    store = push_two(project, tmp_path / "remote")
     project.write({"data/small": os.urandom(120)})
     project.run("add", "data")
     project.commit("data again")

@@ -17,24 +17,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def compare(tmp_path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the comparison, in a folder that it removes again."""
+    command = [sys.executable, str(SCRIPT), "--folder", str(tmp_path / "made"), *words]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
 @pytest.mark.parametrize(
     "cases",
     ["checkout", pytest.param("power,damage,pull", marks=pytest.mark.slow)],
     ids=["a part", "the rest"],
 )
 def test_datavc_loses_nothing_in_the_comparison(tmp_path: Path, cases: str):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--folder",
-        str(tmp_path / "made"),
-        "--tools",
-        "datavc",
-        "--times",
-        "1",
-    ]
-
-    done = subprocess.run([*command, "--cases", cases], capture_output=True, text=True)
+    done = compare(tmp_path, "--tools", "datavc", "--times", "1", "--cases", cases)
 
     if "mount:" in done.stderr:
         pytest.skip("images cannot be mounted here")
@@ -49,23 +44,9 @@ def test_datavc_loses_nothing_in_the_comparison(tmp_path: Path, cases: str):
 
 
 def test_a_tool_that_is_not_there_is_skipped_with_a_note(tmp_path: Path):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--folder",
-        str(tmp_path / "made"),
-        "--tools",
-        "dvc,oxen",
-        "--cases",
-        "checkout",
-    ]
+    path = os.path.dirname(sys.executable) + ":/nowhere:/usr/sbin:/sbin"
 
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": os.path.dirname(sys.executable) + ":/nowhere:/usr/sbin:/sbin"},
-    )
+    done = compare(tmp_path, "--tools", "dvc,oxen", "--cases", "checkout", PATH=path)
 
     assert done.returncode == 0, done.stderr
     assert "dvc is not on PATH" in done.stdout or shutil.which("dvc", path=os.path.dirname(sys.executable))

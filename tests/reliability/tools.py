@@ -126,13 +126,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-class Datavc(Tool):
-    name = program = "datavc"
-    has_packs = True
-
-    def init(self, work: Path) -> None:
-        super().init(work)
-        self.tool(work, "init", "-q")
+class WithPointers(Tool):
+    """Keeps a small file in git for the data: datavc and DVC, whose commands are called alike."""
 
     def keep(self, work: Path) -> None:
         self.tool(work, "add", "-q", "data")
@@ -143,6 +138,15 @@ class Datavc(Tool):
     def switch(self, work: Path, tag: str) -> int:
         self.git(work, "checkout", "-q", tag)
         return self.tool(work, "checkout", "-q", check=False)
+
+
+class Datavc(WithPointers):
+    name = program = "datavc"
+    has_packs = True
+
+    def init(self, work: Path) -> None:
+        super().init(work)
+        self.tool(work, "init", "-q")
 
     def share(self, work: Path, remote: Path) -> None:
         self.tool(work, "remote", "add", "-q", "store", remote)
@@ -161,23 +165,13 @@ class Datavc(Tool):
         return _files(work / ".git/datavc/cache/packs") + _files(work / ".git/datavc/cache/blobs")
 
 
-class Dvc(Tool):
+class Dvc(WithPointers):
     name = program = "dvc"
 
     def init(self, work: Path) -> None:
         super().init(work)
         self.tool(work, "init", "-q")
         self.tool(work, "config", "core.analytics", "false")
-
-    def keep(self, work: Path) -> None:
-        self.tool(work, "add", "-q", "data")
-
-    def restore(self, work: Path) -> int:
-        return self.tool(work, "checkout", "-q", check=False)
-
-    def switch(self, work: Path, tag: str) -> int:
-        self.git(work, "checkout", "-q", tag)
-        return self.tool(work, "checkout", "-q", check=False)
 
     def share(self, work: Path, remote: Path) -> None:
         self.tool(work, "remote", "add", "-q", "-d", "store", remote)

@@ -130,13 +130,18 @@ def test_what_is_purged_is_nowhere_and_what_is_not_is_there(backend: Backend, sc
     assert store.purge(backend, scratch).run() == 0
 
 
-def test_a_chunk_that_is_also_a_file_of_its_own_stays(backend: Backend, scratch: Path):
-    dice = random.Random(2)
-    large = dice.randbytes(2 << 20)
+def with_a_chunk(backend: Backend, scratch: Path) -> tuple[bytes, bytes, bytes]:
+    """A file in chunks, the first of them, which is a file of its own too, and the folder of both."""
+    large = random.Random(2).randbytes(2 << 20)
     chunk = large[: cut_points(large, BLOB_CUTS)[0]]
     tree = tree_of(large, chunk)
     packs = write_large(backend, scratch, large) + write_packs(backend, scratch, [tree], content=META)
     write_root(backend, Digest.of("xxh128", tree), [write_index(backend, packs)])
+    return large, chunk, tree
+
+
+def test_a_chunk_that_is_also_a_file_of_its_own_stays(backend: Backend, scratch: Path):
+    large, chunk, tree = with_a_chunk(backend, scratch)
     StorePurge(backend, "xxh128", {XXH(large)}, scratch, THREADS, repo_id=REPO_ID).run()
     backend.close()
 
@@ -147,12 +152,7 @@ def test_a_chunk_that_is_also_a_file_of_its_own_stays(backend: Backend, scratch:
 
 
 def test_a_file_that_is_a_chunk_of_another_one_stays_and_that_is_said(backend: Backend, scratch: Path):
-    dice = random.Random(3)
-    large = dice.randbytes(2 << 20)
-    chunk = large[: cut_points(large, BLOB_CUTS)[0]]
-    tree = tree_of(large, chunk)
-    packs = write_large(backend, scratch, large) + write_packs(backend, scratch, [tree], content=META)
-    write_root(backend, Digest.of("xxh128", tree), [write_index(backend, packs)])
+    large, chunk, tree = with_a_chunk(backend, scratch)
     purge = StorePurge(backend, "xxh128", {XXH(chunk)}, scratch, THREADS, repo_id=REPO_ID)
 
     assert purge.survey().shared == {XXH(chunk)} and not purge.survey()
