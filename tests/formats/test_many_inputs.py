@@ -10,6 +10,7 @@ import json
 import random
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,7 +293,7 @@ def _damaged(lot: random.Random, samples: list[bytes]) -> bytes:
 
 def _otherwise(lot: random.Random, text: bytes) -> bytes:
     """An object of JSON with something else in one of its places, written as ours are."""
-    values = json.loads(text) if lot.random() < 0.9 else [lot.choice(_ODD)]
+    values = json.loads(text) if lot.random() < 0.9 else [deepcopy(lot.choice(_ODD))]
     place: Any = values
     while True:
         key = lot.choice(sorted(place) if isinstance(place, dict) else range(len(place)))
@@ -303,9 +304,9 @@ def _otherwise(lot: random.Random, text: bytes) -> bytes:
         case 0 if isinstance(place, dict):
             del place[key]
         case 1 if isinstance(place, dict):
-            place[lot.choice(["", "x", "format", "\ud800"])] = lot.choice(_ODD)
+            place[lot.choice(["", "x", "format", "\ud800"])] = deepcopy(lot.choice(_ODD))
         case _:
-            place[key] = lot.choice(_ODD)
+            place[key] = deepcopy(lot.choice(_ODD))
     end = "\n" if text.endswith(b"\n") else ""
     values = values[0] if isinstance(values, list) and values else values
     return (json.dumps(values, sort_keys=True, separators=(",", ":")) + end).encode()
