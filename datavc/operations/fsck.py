@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from datavc.errors import DatavcError, DigestMismatch, MalformedError, ObjectNotFound
+from datavc.backends.base import is_there
+from datavc.errors import DatavcError, DigestMismatch, MalformedError, ObjectNotFound, StoredFileNotFound
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.record import Record
@@ -20,7 +21,7 @@ from datavc.store import layout
 from datavc.store.check import Checked, check_index
 from datavc.store.checklog import EVERYTHING, Rule
 from datavc.store.expired import expired_digests
-from datavc.store.index import ObjectIndex
+from datavc.store.index import ObjectIndex, list_indexes
 from datavc.store.note import STORE_FORMAT, check_note
 from datavc.store.roots import list_roots
 
@@ -146,20 +147,25 @@ class _Check:
         roots = [root for _, root in list_roots(backend) if root is not None]
         partial = {name for root in roots if not root.complete for name in root.indexes}
         partial -= {name for root in roots if root.complete for name in root.indexes}
-        for file in sorted(backend.list(layout.INDEXES)):
-            message = check_index(backend, file.name)
-            if message:
-                self.result.add("pack index", file.name, message)
-                continue
-            name = file.name.removeprefix(layout.INDEXES)
-            if name in partial:
-                # Of a part of a version, or of one that is being evicted: nothing is missed of it here.
-                continue
-            index = ObjectIndex(backend, self._repo.algorithm, [name])
-            for pack in index.missing_packs():
-                self.result.add(
-                    "pack", layout.pack_path(pack), f"is missing, or of another length than {file.name} says"
-                )
+        for name in sorted(list_indexes(backend)):
+            # What gc deletes meanwhile is not missed.
+            with contextlib.suppress(StoredFileNotFound):
+                self._index(name, is_partial=name in partial)
+
+    def _index(self, name: str, *, is_partial: bool) -> None:
+        backend, path = self._cache.backend, layout.index_path(name)
+        message = check_index(backend, path)
+        if message:
+            self.result.add("pack index", path, message)
+        # Of a part of a version, or of one that is being evicted, nothing is missed here.
+        if message or is_partial:
+            return
+        missing = ObjectIndex(backend, self._repo.algorithm, [name]).missing_packs()
+        # gc deletes a pack index before its packs.
+        for pack in missing if missing and is_there(backend, path) else ():
+            self.result.add(
+                "pack", layout.pack_path(pack), f"is missing, or of another length than {path} says"
+            )
 
     def versions(self) -> None:
         """Every version that a root of this repo or a pointer names, in the workspace or at a revision: is all of it here?"""
@@ -176,7 +182,7 @@ class _Check:
                 rooted.add((root.digest, root.kind))
                 if root.kind != RECORD:
                     versions.setdefault((root.digest, root.kind), {}).setdefault(root.path, [])
-        index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes())
+        index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes(), may_go=True)
         self._judge = Soundness(self._cache, index, self._bad, self._bad_packs)
         reader = Records(self._repo)
         with_root = (digest for digest, kind in rooted if kind == RECORD)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import chain
 
-from datavc.backends.base import Backend, StoredFile
+from datavc.backends.base import Backend, StoredFile, is_there
 from datavc.errors import DatavcError, IntegrityError, MalformedError, StoredFileNotFound
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
@@ -17,7 +17,7 @@ from datavc.operations.steps.health.reading import ReadNow, check_log, noted
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.remotenotes import suspect
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
-from datavc.operations.steps.trees.soundness import Soundness
+from datavc.operations.steps.trees.soundness import ABSENT, Soundness
 from datavc.parallel import map_ahead
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
@@ -25,7 +25,7 @@ from datavc.store import layout
 from datavc.store.cache import Cache
 from datavc.store.check import Checked, check_file
 from datavc.store.checklog import EVERYTHING, Rule
-from datavc.store.index import ObjectIndex
+from datavc.store.index import ObjectIndex, list_indexes
 from datavc.store.note import check_note
 from datavc.store.reader import ObjectReader
 from datavc.store.remote import RemoteStore
@@ -58,7 +58,6 @@ def fsck_remote(
         check = _RemoteCheck(repo, store, executor, threads, progress)
         check.result.format = format_
         check.listings()
-        check.indexes()
         if full:
             check.packs(rule)
         else:
@@ -109,9 +108,9 @@ class _RemoteCheck:
         self._executor = executor
         self._threads = threads
         self._progress = progress
-        self._packs: dict[bytes, int] = {}
-        self._files: dict[bytes, StoredFile] = {}
+        self._roots: list[tuple[str, Root | None]] = []
         self._indexes: dict[str, dict[bytes, int]] = {}
+        self._packs: dict[bytes, StoredFile] = {}
         self._bad: dict[bytes, str] = {}
         self._bad_packs: set[bytes] = set()
         self.suspects: dict[bytes, set[bytes]] = {}
@@ -119,40 +118,56 @@ class _RemoteCheck:
         self.result = FsckResult()
 
     def listings(self) -> None:
-        """What packs there are; their lengths cost no request of their own."""
-        for file in self._store.backend.list(layout.PACKS):
+        """What is there: every pack index is hashed, and what it names must be listed, with that length.
+
+        Listed against the order in which things are written, so that all that is named is there already, also if others
+        push meanwhile: roots, pack indexes, packs.
+        """
+        backend = self._store.backend
+        self._roots = list(list_roots(backend, self._repo.config.repo_id))
+        for name in sorted(list_indexes(backend)):
             try:
-                pack = layout.pack_of(file.name)
-                self._packs[pack], self._files[pack] = file.size, file
+                self._indexes[name] = self._store.index([name], whole=True).packs()
+            except StoredFileNotFound:
+                continue
+            except IntegrityError as error:
+                self.result.add("pack index", layout.index_path(name), error.message)
+        for file in backend.list(layout.PACKS):
+            try:
+                self._packs[layout.pack_of(file.name)] = file
             except MalformedError as error:
                 self.result.add("pack", file.name, error.message)
         self.result.packs = len(self._packs)
-        self.result.size = sum(self._packs.values())
+        self.result.size = sum(file.size for file in self._packs.values())
+        for packs in self._indexes.values():
+            self._compare(packs)
 
-    def indexes(self) -> None:
-        """Every pack index, hashed; what it names must be listed, with that length."""
-        for file in sorted(self._store.backend.list(layout.INDEXES)):
-            name = file.name.removeprefix(layout.INDEXES)
-            try:
-                self._indexes[name] = self._store.index([name], whole=True).packs()
-            except IntegrityError as error:
-                self.result.add("pack index", file.name, error.message)
+    def _compare(self, named: dict[bytes, int]) -> None:
+        """The packs that a pack index names with those that are listed."""
+        for pack, size in named.items():
+            file = self._packs.get(pack)
+            if pack in self._bad_packs or (file is not None and file.size == size):
                 continue
-            for pack, size in self._indexes[name].items():
-                if self._packs.get(pack) == size or pack in self._bad_packs:
-                    continue
-                self._bad_packs.add(pack)
-                wrong = (
-                    "is missing"
-                    if pack not in self._packs
-                    else f"has not the {size:,} bytes that it must have"
-                )
-                self.result.add("pack", layout.pack_path(pack), wrong)
+            if file is not None:
+                wrong = f"has not the {size:,} bytes that it must have"
+            elif self._is_needed(pack):
+                wrong = "is missing"
+            else:
+                continue
+            self._bad_packs.add(pack)
+            self.result.add("pack", layout.pack_path(pack), wrong)
+
+    def _is_needed(self, pack: bytes) -> bool:
+        """Whether a pack index that is still there names a pack that is gone: gc deletes the index first."""
+        return any(
+            pack in packs and is_there(self._store.backend, layout.index_path(name))
+            for name, packs in self._indexes.items()
+        )
 
     def heads(self) -> None:
         """Compare the names of packs with the xxh128 that the server keeps of them, where it does: a request for each."""
         there = sorted(self._packs.keys() - self._bad_packs)
-        size = sum(self._packs[pack] for pack in there)
+        size = sum(self._packs[pack].size for pack in there)
         tried = list(map(self._kept, there[:_TRIED]))
         if not any(kept for _, kept in tried):
             self.result.by_listing = len(there)
@@ -171,7 +186,7 @@ class _RemoteCheck:
             self._progress.advance(files=1)
             self.result.by_head += bool(kept)
             self.result.by_listing += kept is None
-            if kept is not None and kept != pack:
+            if kept is not None and kept != pack and (kept or self._is_needed(pack)):
                 self._bad_packs.add(pack)
                 wrong = "is not what its name says" if kept else "is missing"
                 self.result.add("pack", layout.pack_path(pack), wrong)
@@ -188,7 +203,7 @@ class _RemoteCheck:
         """Read those packs that the rule chooses."""
         backend, result = self._store.backend, self.result
         log = check_log(self._repo, backend)
-        there = [file for pack, file in self._files.items() if pack not in self._bad_packs]
+        there = [file for pack, file in self._packs.items() if pack not in self._bad_packs]
         chosen = log.choose(there, rule)
         result.read = ReadNow.of(chosen)
         size = result.read.size
@@ -201,16 +216,16 @@ class _RemoteCheck:
         try:
             answers = map_ahead(self._read, chosen.now, self._executor, self._threads)
             for checked in noted(answers, log, self._progress.advance):
-                self._judge(checked)
+                self._damaged(checked)
         finally:
             log.flush()
         log.finish(there)
         self._progress.end()
 
-    def _judge(self, checked: Checked) -> None:
+    def _damaged(self, checked: Checked) -> None:
         path = checked.file.name
         self.result.objects += checked.entries
-        if not checked.message:
+        if not checked.message or (checked.is_gone and not self._is_needed(layout.pack_of(path))):
             return
         self.result.add("pack", path, checked.message)
         if not checked.entries:
@@ -228,7 +243,7 @@ class _RemoteCheck:
     def versions(self, *, walk_all: bool) -> None:
         """Every version of which this repo has a root there."""
         roots = []
-        for name, root in list_roots(self._store.backend, self._repo.config.repo_id):
+        for name, root in self._roots:
             if root is None:
                 self.result.add("root", name, "cannot be read, or is that of another version, so it proves nothing")
             elif root.complete and root.digest.algorithm == self._repo.algorithm:
@@ -255,7 +270,7 @@ class _RemoteCheck:
         spoilt = self._bad_packs.union(map(layout.pack_of, self._bad.values()))
         judge = Soundness(afar, index, self._bad, self._bad_packs)
         for flaw in judge.flaws(root.digest, root.kind):
-            message = flaw.message.replace("is not in the cache", f"is not on {self._store.name}")
+            message = f"is not on {self._store.name}" if flaw.message == ABSENT else flaw.message
             self.result.add("version", flaw.thing, message, root.path, flaw.path)
             self.suspects.setdefault(root.path, set()).update(named & spoilt)
         purged = {str(Digest(self._repo.algorithm, raw)) for raw in judge.purged}

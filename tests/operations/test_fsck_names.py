@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from projects import Project
 from remotes import add_folder, flip, overwrite
 
+from datavc.backends.base import StoredFile
+from datavc.backends.folder import FolderBackend
 from datavc.formats.digest import Digest
 from datavc.operations.steps.runs.recordstore import read_record
 from datavc.repo import Repo
@@ -210,3 +213,38 @@ def test_a_record_that_is_gone_is_named_through_the_pointer_that_names_it(run: t
     for file in (cache(project) / "roots").rglob("xxh128-*"):
         file.unlink()
     assert {"half", "done"} <= {row["dataset"] for row in found(project) if row["kind"] == "record"}
+
+
+@pytest.mark.parametrize("after", ["packs/", "roots/", "indexes/"])
+def test_what_gc_deletes_meanwhile_is_no_damage(
+    project: Project, monkeypatch: pytest.MonkeyPatch, after: str
+):
+    def stored() -> set[Path]:
+        return {
+            path
+            for part in ("indexes", "packs", "roots")
+            for path in (cache(project) / part).rglob("xxh128-*")
+        }
+
+    project.write({"data/a": "kept"})
+    project.run("add", "data")
+    project.commit()
+    kept = stored()
+    project.write({"data/a": "dropped"})
+    project.run("add", "data")
+    project.git("checkout", "--", ".")
+    # The root first, and pack indexes before packs, as gc does.
+    gone = sorted(stored() - kept, key=lambda path: ("packs" in path.parts, path))
+    for root in [path for path in gone if "roots" in path.parts]:
+        root.unlink()
+    real = FolderBackend.list
+
+    def listed(backend: FolderBackend, prefix: str) -> Iterator[StoredFile]:
+        files = list(real(backend, prefix))
+        if prefix.startswith(after):
+            for path in gone:
+                path.unlink(missing_ok=True)
+        return iter(files)
+
+    monkeypatch.setattr(FolderBackend, "list", listed)
+    assert found(project) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -127,6 +128,49 @@ def test_a_root_in_the_place_of_another_is_named_and_mended(project: Project, re
     assert problems(project) == {("root", None, None)}
     project.run("fsck", "-r", "origin", "--repair")
     assert problems(project, "--full") == set()
+
+
+@pytest.mark.parametrize("words", [(), ("--full",)])
+def test_what_others_push_meanwhile_is_no_damage(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+):
+    clone = project.clone("clone")
+
+    def push_between(method: str, name: str, done: bool) -> None:
+        """A push before each listing of the check."""
+        if method == "list" and not done:
+            clone.write({"data/new": os.urandom(100)})
+            clone.datavc("add", "data")
+            clone.datavc("push", "--yes")
+
+    clone.run("pull")
+    watch_remotes(monkeypatch, push_between)
+    assert problems(project, *words) == set()
+
+
+@pytest.mark.parametrize("words", [(), ("--full",)])
+@pytest.mark.parametrize("after", ["roots/", "indexes/", "packs/"])
+def test_what_gc_deletes_meanwhile_is_no_damage(
+    project: Project, remote: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], after: str
+):
+    kept = {*packs(remote), *indexes(remote), *roots(remote)}
+    project.write({"data/sub/big": os.urandom(2 << 20), "data/small": os.urandom(100)})
+    project.run("add", "data")
+    project.run("push")
+    for root in set(roots(remote)) - kept:
+        root.unlink()
+    garbage = [*sorted(set(indexes(remote)) - kept), *sorted(set(packs(remote)) - kept)]
+    assert len(garbage) > 2
+    project.run("checkout", "HEAD", "--force")
+
+    def delete(method: str, name: str, done: bool) -> None:
+        """gc deletes pack indexes before packs."""
+        if method == "list" and name.startswith(after) and done:
+            for file in garbage:
+                file.unlink(missing_ok=True)
+
+    watch_remotes(monkeypatch, delete)
+    assert problems(project, *words) == set()
 
 
 @pytest.mark.parametrize(
