@@ -144,9 +144,7 @@ class _Evict:
             return "it is unreadable"
         if view.standing != "clean" and not self._is_emptied_in_part(view):
             return f"it is {view.standing}"
-        pointer = dataset.pointer
-        version = Version(dataset.path, dataset.digest, pointer.kind, pointer.size, pointer.files, None)
-        name, reason = self._find(version)
+        name, reason = self._find(Version.of_pointer(dataset.path, dataset.pointer))
         return reason if name is None else None
 
     def _is_emptied_in_part(self, view: View) -> bool:
@@ -204,8 +202,7 @@ class _Evict:
             under_way = state.checkout is not None and state.checkout.target == root.digest
             if under_way or (state.base == root.digest and (state.checkout or state.partial is not None)):
                 return None, "a part of it is checked out, and the rest is known from here alone"
-        version = Version(root.path, root.digest, root.kind, root.size, root.files, root.commit)
-        name, reason = self._find(version)
+        name, reason = self._find(Version.of_root(root))
         return name, None if name is not None else reason
 
     def _find(self, version: Version) -> tuple[str | None, str]:

@@ -359,14 +359,7 @@ def _versions(repo: Repo, rev: str | None) -> list[Version]:
         return chosen_versions(repo, [], WORKSPACE)
     revision = resolve_revision(repo, rev)
     return [
-        Version(
-            found.path,
-            found.digest,
-            found.pointer.kind,
-            found.pointer.size,
-            found.pointer.files,
-            revision.commit,
-        )
+        Version.of_pointer(found.path, found.pointer, revision.commit)
         for found in sorted(revision.datasets, key=lambda dataset: dataset.path)
     ]
 

@@ -130,13 +130,10 @@ def _promised(repo: Repo) -> list[Version]:
             with suppress(MalformedError):
                 unreadable.add(Digest.parse_file_name(name.rpartition("/")[2]))
         elif root.complete and root.digest.algorithm == repo.algorithm:
-            found[root.digest] = Version(
-                root.path, root.digest, root.kind, root.size, root.files, root.commit
-            )
+            found[root.digest] = Version.of_root(root)
     for path, pointer in named.pointers:
         if (pointer.digest, pointer.kind) in named.current or pointer.digest in unreadable:
-            version = Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, None)
-            found.setdefault(pointer.digest, version)
+            found.setdefault(pointer.digest, Version.of_pointer(path, pointer))
     records = Records(repo).reached(
         (digest for digest, version in found.items() if version.kind == RECORD), named.records
     )

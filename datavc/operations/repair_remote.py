@@ -215,17 +215,12 @@ def _versions(repo: Repo, store: RemoteStore) -> list[Version]:
                 unreadable.add(Digest.parse_file_name(name.rpartition("/")[2]))
             copy_aside(store.backend, name)
         elif root.complete and root.digest.algorithm == repo.algorithm:
-            found[root.digest] = Version(
-                root.path, root.digest, root.kind, root.size, root.files, root.commit
-            )
+            found[root.digest] = Version.of_root(root)
     for _, known in repo.cache.roots():
         if known is not None and known.complete and known.digest in unreadable:
-            found[known.digest] = Version(
-                known.path, known.digest, known.kind, known.size, known.files, known.commit
-            )
+            found[known.digest] = Version.of_root(known)
     if unreadable:
         for path, pointer in named_by_pointers(repo).pointers:
             if pointer.digest in unreadable:
-                version = Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, None)
-                found.setdefault(pointer.digest, version)
+                found.setdefault(pointer.digest, Version.of_pointer(path, pointer))
     return sorted(found.values(), key=lambda version: version.kind != RECORD)

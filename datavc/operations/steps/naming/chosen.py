@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datavc.errors import DatavcError, NotFoundError, UsageError
 from datavc.formats.digest import Digest
 from datavc.formats.paths import is_inside, show
 from datavc.formats.pointer import Pointer, parse_pointer
+from datavc.formats.root import Root
 from datavc.operations.selection import select
 from datavc.operations.steps.naming.notes import current_commit
 from datavc.operations.steps.naming.revisions import Revision, resolve_revision, revision_at
@@ -34,6 +35,16 @@ class Version:
     commit: str | None
     parts: tuple[bytes, ...] | None = None
     record: Digest | None = None
+
+    @classmethod
+    def of_root(cls, root: Root) -> Version:
+        """All of the version, or the record, that a root stands for."""
+        return cls(root.path, root.digest, root.kind, root.size, root.files, root.commit)
+
+    @classmethod
+    def of_pointer(cls, path: bytes, pointer: Pointer, commit: str | None = None) -> Version:
+        """All of the version that a pointer stands for, without its record."""
+        return cls(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ def _earlier(repo: Repo, path: bytes) -> Iterator[Digest]:
 def _version(path: bytes, pointer: Pointer, commit: str | None, parts: tuple[bytes, ...] | None) -> Version:
     named = pointer.run
     record = Digest.parse(str(named["record"])) if named is not None else None
-    return Version(path, pointer.digest, pointer.kind, pointer.size, pointer.files, commit, parts, record)
+    return replace(Version.of_pointer(path, pointer, commit), parts=parts, record=record)
 
 
 def _resolved(repo: Repo, revisions: Revisions) -> Iterator[Revision]:

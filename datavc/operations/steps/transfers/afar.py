@@ -92,9 +92,7 @@ def _fetch(
             root = _nearest(repo, remotes, digest)
             if root is None:
                 return False
-            version = Version(root.path, root.digest, root.kind, root.size, root.files, root.commit)
-            if inner:
-                version = replace(version, parts=(inner,))
+            version = replace(Version.of_root(root), parts=(inner,) if inner else None)
             sources = Sources(remotes, root.digest, whole=False)
             fetching = Fetching(
                 repo.cache, version, sources, None, executor, threads=threads, progress=progress
