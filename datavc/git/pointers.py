@@ -99,13 +99,21 @@ def ignored_by(git: Git, path: bytes) -> IgnoreRule | None:
     Raises:
         UsageError: ``path`` is in a submodule, or behind a symlink.
     """
+    return ignored_among(git, [path]).get(path)
+
+
+def ignored_among(git: Git, paths: Iterable[bytes]) -> dict[bytes, IgnoreRule]:
+    """Those of ``paths`` that git ignores, with the rules, as :func:`ignored_by` says of one. Raises UsageError."""
+    asked = b"".join(b"./" + path + b"\0" for path in paths)
     # The index is asked as well (no --no-index): a pointer once added by git add -f stays known to git.
-    answer = git.run("check-ignore", "-v", "-z", "--stdin", input=b"./" + path + b"\0", accept=(0, 1))
-    if not answer:
-        return None
-    file, line, pattern, _path = _split(answer)
+    fields = _split(git.run("check-ignore", "-v", "-z", "--stdin", input=asked, accept=(0, 1)))
+    rows = zip(fields[::4], fields[1::4], fields[2::4], fields[3::4], strict=True)
     # With -v git also shows the rule by which a path is not ignored.
-    return None if pattern.startswith(b"!") else IgnoreRule(file, int(line), pattern)
+    return {
+        path.removeprefix(b"./"): IgnoreRule(file, int(line), pattern)
+        for file, line, pattern, path in rows
+        if not pattern.startswith(b"!")
+    }
 
 
 def stage(git: Git, paths: Iterable[bytes]) -> None:

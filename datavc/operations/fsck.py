@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from datavc.backends.base import is_there
@@ -11,7 +11,8 @@ from datavc.errors import DatavcError, DigestMismatch, MalformedError, ObjectNot
 from datavc.formats.digest import Digest
 from datavc.formats.paths import show
 from datavc.formats.record import Record
-from datavc.operations.steps.health.named import Places, Records, named_by_pointers
+from datavc.formats.root import Root
+from datavc.operations.steps.health.named import Named, Places, Records, named_by_pointers
 from datavc.operations.steps.health.reading import ReadNow, check_log, read_in_workers
 from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.trees.soundness import ABSENT, Soundness
@@ -106,6 +107,8 @@ class _Check:
         self.result = FsckResult()
         self._bad: dict[bytes, str] = {}
         self._bad_packs: set[bytes] = set()
+        # The versions and records of which a root says that all is here.
+        self._rooted: set[tuple[Digest, str]] = set()
 
     def files(self, rule: Rule, jobs: int) -> None:
         """Every byte of packs and whole blobs: their names, the packs' footers, each entry."""
@@ -170,30 +173,25 @@ class _Check:
     def versions(self) -> None:
         """Every version that a root of this repo or a pointer names, in the workspace or at a revision: is all of it here?"""
         named = named_by_pointers(self._repo)
-        for wrong in named.wrong:
-            where = f"{show(wrong.path)}.datavc" + (f" at {wrong.commit[:12]}" if wrong.commit else "")
-            at = [wrong.commit] if wrong.commit else []
-            self.result.add("pointer", where, wrong.message, wrong.path, revisions=at)
-        versions, rooted = dict(named.versions), set()
-        for name, root in self._cache.roots():
-            if root is None:
-                self.result.add("root", name, "cannot be read, or is that of another version, so it proves nothing")
-            elif root.complete and root.digest.algorithm == self._repo.algorithm:
-                rooted.add((root.digest, root.kind))
-                if root.kind != RECORD:
-                    versions.setdefault((root.digest, root.kind), {}).setdefault(root.path, [])
+        self._pointers(named)
+        versions = dict(named.versions)
+        for root in self._roots():
+            self._rooted.add((root.digest, root.kind))
+            if root.kind != RECORD:
+                versions.setdefault((root.digest, root.kind), {}).setdefault(root.path, [])
         index = ObjectIndex(self._cache.backend, self._repo.algorithm, self._readable_indexes(), may_go=True)
         self._judge = Soundness(self._cache, index, self._bad, self._bad_packs)
         reader = Records(self._repo)
-        with_root = (digest for digest, kind in rooted if kind == RECORD)
+        with_root = (digest for digest, kind in self._rooted if kind == RECORD)
         records = reader.reached(with_root, named.records)
         self._progress.begin("checking versions", total_files=len(versions) + len(records))
         expired = expired_digests(self._cache.backend, self._cache.repo_id)
+        has_remotes = bool(self._repo.remotes())
         elsewhere: set[bytes] = set()
         gone: set[bytes] = set()
         for (digest, kind), places in versions.items():
             # Without a root nothing says that all of a version was ever here; where there is a remote, it need not be.
-            is_promised = (digest, kind) in rooted or not (self._repo.remotes() or digest in expired)
+            is_promised = (digest, kind) in self._rooted or not (has_remotes or digest in expired)
             if self._version(digest, kind, places, is_promised=is_promised):
                 if digest in expired:
                     gone |= places.keys()
@@ -201,11 +199,28 @@ class _Check:
                     elsewhere |= places.keys()
             self._amounts(digest, kind, named.said.get((digest, kind), {}))
         for digest, places in records.items():
-            is_promised = (digest, RECORD) in rooted or not self._repo.remotes()
+            is_promised = (digest, RECORD) in self._rooted or not has_remotes
             self._record(digest, reader.get(digest), places, is_promised=is_promised)
         self._progress.end()
         self.result.purged = [str(Digest(self._repo.algorithm, raw)) for raw in sorted(self._judge.purged)]
         self.result.elsewhere, self.result.expired = sorted(elsewhere), sorted(gone)
+
+    def _pointers(self, named: Named) -> None:
+        """The pointers that cannot be read."""
+        for wrong in named.wrong:
+            where = f"{show(wrong.path)}.datavc" + (f" at {wrong.commit[:12]}" if wrong.commit else "")
+            at = [wrong.commit] if wrong.commit else []
+            self.result.add("pointer", where, wrong.message, wrong.path, revisions=at)
+
+    def _roots(self) -> Iterator[Root]:
+        """The roots of this repo that promise something."""
+        for name, root in self._cache.roots():
+            if root is None:
+                self.result.add(
+                    "root", name, "cannot be read, or is that of another version, so it proves nothing"
+                )
+            elif root.complete and root.digest.algorithm == self._repo.algorithm:
+                yield root
 
     def _version(self, digest: Digest, kind: str, places: Places, *, is_promised: bool) -> bool:
         """Whether something of a version is not here that need not be."""

@@ -245,7 +245,9 @@ class _RemoteCheck:
         roots = []
         for name, root in self._roots:
             if root is None:
-                self.result.add("root", name, "cannot be read, or is that of another version, so it proves nothing")
+                self.result.add(
+                    "root", name, "cannot be read, or is that of another version, so it proves nothing"
+                )
             elif root.complete and root.digest.algorithm == self._repo.algorithm:
                 roots.append(root)
         self._progress.begin("checking versions", total_files=len(roots))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import xxhash
@@ -167,6 +168,18 @@ def check_blob(
         if advance is not None:
             advance(len(piece))
     return None if hasher.digest() == digest.raw else digest.raw
+
+
+def is_blob(path: Path, algorithm: str, digest: bytes) -> bool:
+    """Whether the bytes of a file are those of the blob ``digest``; not where it cannot be read."""
+    hasher = new_hasher(algorithm)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                hasher.update(piece)
+    except OSError:
+        return False
+    return hasher.digest() == digest
 
 
 class Checked(NamedTuple):

@@ -100,7 +100,9 @@ class Mender:
             new += builder.publish(self._backend)
         for name, root in list_roots(self._backend):
             if root is None:
-                self._warn(f"warning: {name} cannot be read, or is that of another version, and proves nothing")
+                self._warn(
+                    f"warning: {name} cannot be read, or is that of another version, and proves nothing"
+                )
                 self._put_aside(name)
             elif len(found) == len(self._lost) and not self._replaced.isdisjoint(root.indexes):
                 self._renew(root, new)

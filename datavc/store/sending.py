@@ -16,13 +16,14 @@ import xxhash
 
 from datavc.backends.base import Backend, is_there
 from datavc.errors import ConflictError, DatavcError
-from datavc.formats.digest import hash_function, new_hasher
+from datavc.formats.digest import hash_function
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import DATA, MAX_PACK_BYTES, META, WHOLE, decode_pack_header
 from datavc.parallel import map_ahead
 from datavc.progress import Progress
 from datavc.store import layout
 from datavc.store.blobwriter import BlobWriter, pack_chunks
+from datavc.store.check import is_blob
 from datavc.store.chunking import BLOB_CUTS, cut_blocks, new_buffer
 from datavc.store.compression import Compressor
 from datavc.store.index import IndexBuilder, Location
@@ -104,17 +105,6 @@ def plan_sending(
             whole.append(SealedPack(pack, sizes[pack], Path(), footer))
     large = [pack for pack in whole if pack.size >= _SMALL_PACK or len(pack.footer.digests) >= _FEW_ENTRIES]
     return SendPlan(large if len(whole) - len(large) > _MANY_SMALL else whole, found, blobs)
-
-
-def _is_sound_blob(cache: SendSource, digest: bytes) -> bool:
-    hasher = new_hasher(cache.algorithm)
-    try:
-        with open(cache.blob_file(digest), "rb") as file:
-            while piece := file.read(4 << 20):
-                hasher.update(piece)
-    except OSError:
-        return False
-    return hasher.digest() == digest
 
 
 def _stored(backend: Backend, location: Location) -> bytes:
@@ -229,7 +219,7 @@ class Sender:
     ) -> None:
         """A whole blob, as ``add`` stores such files in packs."""
         algorithm = self._cache.algorithm
-        if not _is_sound_blob(self._cache, digest):
+        if not is_blob(self._cache.blob_file(digest), algorithm, digest):
             self.damaged.add(digest)
             return
         with open(self._cache.blob_file(digest), "rb", buffering=0) as file:

@@ -20,6 +20,7 @@ from datavc.git.pointers import (
     UNTRACKED,
     IgnoreRule,
     PointerFile,
+    ignored_among,
     ignored_by,
     list_pointers,
     pointer_overview,
@@ -281,6 +282,9 @@ def test_the_rule_that_ignores_a_path_is_named_by_file_line_and_pattern(git: Git
     assert ignored_by(git, b"sub/x.datavc") == IgnoreRule(b"sub/.gitignore", 1, b"*.datavc")
     assert ignored_by(git, b"q.datavc") == IgnoreRule(b".git/info/exclude", 1, b"q*")
     assert ignored_by(git, b"y.datavc") is None
+    asked = [b"y.datavc", b"sub/x.datavc", b"x.datavc", b"z.datavc"]
+    assert ignored_among(git, asked) == {name: ignored_by(git, name) for name in asked[1:3]}
+    assert ignored_among(git, []) == {}
 
 
 def test_an_ignored_folder_ignores_what_is_in_it(git: Git, git_project: Project):

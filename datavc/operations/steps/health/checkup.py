@@ -114,7 +114,8 @@ def _check_files(repo: Repo, git: Git) -> Iterator[Finding]:
             f"datavc init && git add {ATTRIBUTES_FILE}",
         )
     names = [os.fsencode(CONFIG_NAME), os.fsencode(ATTRIBUTES_FILE)]
-    unknown = [os.fsdecode(name) for name in names if name not in tracked_below(git, names)]
+    tracked = tracked_below(git, names)
+    unknown = [os.fsdecode(name) for name in names if name not in tracked]
     if unknown:
         yield problem(
             "git",
@@ -132,25 +133,35 @@ def _check_files(repo: Repo, git: Git) -> Iterator[Finding]:
 
 def _check_ignored(repo: Repo, git: Git, datasets: list[Dataset]) -> Iterator[Finding]:
     from datavc.git.ignorefile import ignore_line
-    from datavc.git.pointers import ignored_by, tracked_below
+    from datavc.git.pointers import ignored_among, tracked_below
 
     paths = [dataset.path for dataset in datasets]
-    tracked = tracked_below(git, paths) if paths else []
-    kept = [path for path in paths if any(name == path or name.startswith(path + b"/") for name in tracked)]
+    if not paths:
+        return
+    tracked = {above for name in tracked_below(git, paths) for above in _with_folders(name)}
+    kept = [path for path in paths if path in tracked]
     for path in kept[:_FEW]:
         yield problem(
             "datasets",
             f"git keeps the data of {show(path)} as well",
             f"git rm -r --cached --quiet {repo.typed(path)}",
         )
+    ignored = ignored_among(git, paths)
     for path in paths:
-        if path not in kept and ignored_by(git, path) is None:
+        if path not in tracked and path not in ignored:
             folder, _, name = path.rpartition(b"/")
             file = repo.typed((folder + b"/" if folder else b"") + b".gitignore")
             line = shell_word(ignore_line(name))
             yield problem(
                 "datasets", f"git does not ignore the data of {show(path)}", f"echo {line} >> {file}"
             )
+
+
+def _with_folders(path: bytes) -> Iterator[bytes]:
+    """``path``, and every folder above it."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
 
 
 def _check_locks(git: Git) -> Iterator[Finding]:

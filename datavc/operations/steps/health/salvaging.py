@@ -15,7 +15,7 @@ from pathlib import Path
 from datavc.backends.base import Backend
 from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.amounts import count
-from datavc.formats.digest import Digest, new_hasher
+from datavc.formats.digest import Digest
 from datavc.formats.pack import LIST
 from datavc.formats.paths import show
 from datavc.formats.tree import FOLDER
@@ -29,6 +29,7 @@ from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.cache import Cache
+from datavc.store.check import is_blob
 from datavc.store.index import Location, ObjectIndex
 from datavc.store.reader import ObjectReader
 from datavc.store.sending import Sender, SendPlan, SendSource, plan_sending
@@ -120,7 +121,7 @@ class Salvage:
                 path = self._repo.absolute(place)
                 with suppress(OSError):
                     seen = path.lstat()
-                    if stat.S_ISREG(seen.st_mode) and self._is(path, digest):
+                    if stat.S_ISREG(seen.st_mode) and is_blob(path, self._cache.algorithm, digest):
                         files[digest], sizes[digest] = path, seen.st_size
                         break
         if files:
@@ -190,13 +191,6 @@ class Salvage:
             sender.rows.publish(self._cache.backend)
             self.objects += taken
             self._progress.note(f"{count(taken, 'object')} taken from {name}")
-
-    def _is(self, path: Path, digest: bytes) -> bool:
-        hasher = new_hasher(self._cache.algorithm)
-        with open(path, "rb", buffering=0) as file:
-            while piece := file.read(4 << 20):
-                hasher.update(piece)
-        return hasher.digest() == digest
 
 
 def other_caches(repo: Repo, folders: Iterable[Path], progress: Progress) -> list[Cache]:
