@@ -6,7 +6,7 @@ Which names a checkout may write is decided in ``datavc/workspace/safepath.py``.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from datavc.errors import MalformedError
 
@@ -92,3 +92,32 @@ def split(path: bytes) -> tuple[bytes, bytes]:
 def is_inside(path: bytes, folder: bytes) -> bool:
     """Whether ``path`` is ``folder`` or lies below it. Everything lies below the empty folder."""
     return not folder or path == folder or path.startswith(folder + b"/")
+
+
+class SubPaths:
+    """The paths that are meant, which a shell may have made of a pattern: thousands, asked about each of a million files.
+
+    An answer takes as many steps as the path has names, however many they are.
+    """
+
+    def __init__(self, paths: Iterable[bytes]) -> None:
+        self._paths = frozenset(paths)
+        self._above: set[bytes] = set()
+        for path in self._paths:
+            while path:
+                path = split(path)[0]
+                if path in self._above:
+                    break
+                self._above.add(path)
+
+    def hold(self, path: bytes) -> bool:
+        """Whether ``path`` is inside of one of them."""
+        while path not in self._paths:
+            if not path:
+                return False
+            path = split(path)[0]
+        return True
+
+    def concern(self, path: bytes) -> bool:
+        """Whether ``path`` is inside of one of them, or on the way to one."""
+        return path in self._above or self.hold(path)

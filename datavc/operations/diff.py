@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datavc.formats.paths import is_inside
+from datavc.formats.paths import SubPaths
 from datavc.formats.tree import FOLDER, KIND_NAMES
 from datavc.operations.selection import select
 from datavc.operations.steps.comparing.compare import Change, changes
@@ -58,8 +58,8 @@ def diff(
             )
             found = [] if view.standing == "clean" else _changes(repo, view)
             if item.parts is not None:
-                full = [view.path + b"/" + part for part in item.parts]
-                found = [change for change in found if any(is_inside(change.path, part) for part in full)]
+                full = SubPaths(view.path + b"/" + part for part in item.parts)
+                found = [change for change in found if full.hold(change.path)]
             results.append(DatasetDiff(view.path, found))
     return results
 

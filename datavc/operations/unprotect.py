@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass, field
 
 from datavc.durable import TEMPORARY_PREFIX, storage_errors, sync_filesystem
-from datavc.formats.paths import is_inside
+from datavc.formats.paths import SubPaths
 from datavc.formats.tree import FOLDER
 from datavc.operations.selection import select
 from datavc.operations.steps.examining.examine import links_into, scan_workspace
@@ -40,13 +40,13 @@ def unprotect(repo: Repo, paths: list[bytes]) -> UnprotectResult:
             for item in select(repo, paths):
                 scan = scan_workspace(repo, item.dataset.path)
                 sweep(repo, [*scan.leftovers, *beside(repo, [item.dataset.path])])
-                wanted = [item.dataset.path + b"/" + part for part in item.parts or ()] or [item.dataset.path]
+                parts = [item.dataset.path + b"/" + part for part in item.parts or ()]
+                wanted = SubPaths(parts or [item.dataset.path])
                 for folder in (scan.top, *scan.folders.values()):
                     base = folder.path[:-1].rpartition(b"/")[0] if folder is scan.top else folder.path
                     for name, kind in zip(folder.names, folder.kinds, strict=True):
                         path = base + b"/" + name if base else name
-                        meant = kind != FOLDER and any(is_inside(path, place) for place in wanted)
-                        if meant and _own(root_fd, base, name, blobs):
+                        if kind != FOLDER and wanted.hold(path) and _own(root_fd, base, name, blobs):
                             result.files.append(path)
             sync_filesystem(root_fd)
         finally:

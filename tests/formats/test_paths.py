@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datavc.errors import MalformedError
-from datavc.formats.paths import from_text, is_inside, seen_from, shell_word, show, split, to_text
+from datavc.formats import paths as paths_module
+from datavc.formats.paths import SubPaths, from_text, is_inside, seen_from, shell_word, show, split, to_text
 
 paths = st.binary(max_size=40)
 
@@ -108,3 +109,23 @@ def test_words_are_quoted_only_where_they_must_and_are_never_options(path: bytes
 )
 def test_paths_are_seen_from_the_folder_that_the_user_works_in(here: bytes, path: bytes, seen: bytes):
     assert seen_from(here, b"/top", path) == seen
+
+
+nested = st.lists(st.sampled_from([b"a", b"b", b"a-"]), max_size=4).map(b"/".join)
+
+
+@given(st.lists(nested, max_size=5), nested)
+def test_sub_paths_hold_what_is_inside_of_one_and_concern_what_leads_to_one(parts, path):
+    meant = SubPaths(parts)
+    holds = any(is_inside(path, part) for part in parts)
+    assert meant.hold(path) == holds
+    assert meant.concern(path) == (holds or any(is_inside(part, path) for part in parts))
+
+
+def test_thousands_of_sub_paths_cost_no_more_than_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr(paths_module, "split", lambda path: asked.append(path) or split(path))
+    meant = SubPaths(b"data/%d" % number for number in range(5000))
+    asked.clear()
+    assert not any(meant.concern(b"data/x%d" % number) for number in range(100))
+    assert len(asked) == 200

@@ -10,7 +10,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from datavc.errors import MalformedError
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import SubPaths, show
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, MAX_DEPTH, Entry, Tree
 from datavc.operations.steps.examining.examine import View
 from datavc.operations.steps.trees.trees import TreeSource, deep_recursion, entries
@@ -83,7 +83,7 @@ class Planner:
         self._view = view
         self._target = target
         self._recorded = recorded
-        self._parts = parts
+        self._parts = SubPaths(parts) if parts is not None else None
         self._case_sensitive = case_sensitive
         self._plan = Plan()
 
@@ -251,14 +251,14 @@ class Planner:
     def _is_meant(self, path: bytes) -> bool:
         """Whether all that is below the path was asked for, so that all of its trees must be here."""
         relative = path[len(self._view.path) + 1 :]
-        return self._parts is None or any(is_inside(relative, part) for part in self._parts)
+        return self._parts is None or self._parts.hold(relative)
 
     def _concerns(self, path: bytes) -> bool:
         """Whether the path is in, or on the way to, what was asked for."""
         if self._parts is None or path == self._view.path:
             return True
         relative = path[len(self._view.path) + 1 :]
-        return any(is_inside(relative, part) or is_inside(part, relative) for part in self._parts)
+        return self._parts.concern(relative)
 
 
 def _named(tree: Tree | None, name: bytes) -> Entry | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datavc.durable import storage_errors, write_durably
 from datavc.errors import ConflictError, MalformedError, NotFoundError, ObjectNotFound
 from datavc.formats.digest import Digest
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import SubPaths, show, split
 from datavc.formats.pointer import Pointer, format_pointer
 from datavc.formats.state import Checkout
 from datavc.formats.times import utc_text
@@ -278,11 +278,11 @@ def _becomes_mixture(job: Job) -> bool:
 def _are_all_that_is_here(view: View, parts: tuple[bytes, ...]) -> bool:
     """Whether a partial workspace has nothing but these parts: then all of it is of the pointer's version afterwards."""
     partial = view.state.partial
-    if partial is None or not all(any(is_inside(sub, part) for part in parts) for sub in partial):
+    if partial is None or not all(map(SubPaths(parts).hold, partial)):
         return False
-    full = [view.path + b"/" + part for part in parts]
+    full = SubPaths(view.path + b"/" + part for part in parts)
     return all(
-        kind == FOLDER or any(is_inside(folder.path + b"/" + name, part) for part in full)
+        kind == FOLDER or full.hold(folder.path + b"/" + name)
         for folder in view.scan.folders.values()
         for name, kind in zip(folder.names, folder.kinds, strict=True)
     )
@@ -322,8 +322,6 @@ def _write_pointer(repo: Repo, job: Job) -> None:
 
 def _joined(old: tuple[bytes, ...], new: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Both lists of sub-paths, without those that lie in another of them."""
-    kept: list[bytes] = []
-    for part in sorted({*old, *new}):
-        if not any(part == other or part.startswith(other + b"/") for other in kept):
-            kept.append(part)
-    return tuple(kept)
+    parts = {*old, *new}
+    known = SubPaths(parts)
+    return tuple(part for part in sorted(parts) if not known.hold(split(part)[0]))

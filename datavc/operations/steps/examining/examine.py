@@ -11,7 +11,7 @@ from pathlib import Path
 from datavc.durable import TEMPORARY_PREFIX
 from datavc.errors import DatavcError, NotFoundError
 from datavc.formats.digest import Digest
-from datavc.formats.paths import is_inside
+from datavc.formats.paths import SubPaths
 from datavc.formats.pointer import Pointer
 from datavc.formats.state import WorkspaceState
 from datavc.formats.tree import EXECUTABLE, FILE, FOLDER, KIND_NAMES, SYMLINK, Entry
@@ -207,7 +207,7 @@ def _take_over_kinds(view: View, trees: TreeSource, kept: Traits) -> None:
 
 def _keep_rest(view: View, trees: TreeSource, partial: tuple[bytes, ...]) -> None:
     """Outside of the sub-paths that were checked out nothing is missing: the base's entries stand."""
-    scan = view.scan
+    scan, parts = view.scan, SubPaths(partial)
     pending = [(b"", trees.tree(trees.top))] if trees.kind == FOLDER and scan.folders else []
     while pending:
         relative, tree = pending.pop()
@@ -217,9 +217,9 @@ def _keep_rest(view: View, trees: TreeSource, partial: tuple[bytes, ...]) -> Non
         added = False
         for entry in entries(tree):
             path = prefix + entry.name
-            if any(is_inside(path, sub) for sub in partial):
+            if parts.hold(path):
                 continue
-            leads = entry.kind == FOLDER and any(is_inside(sub, path) for sub in partial)
+            leads = entry.kind == FOLDER and parts.concern(path)
             if entry.name not in present:
                 if not added:
                     # Unpacks the digests while they still match the columns.

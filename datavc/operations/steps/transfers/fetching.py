@@ -19,7 +19,7 @@ from datavc.errors import (
 )
 from datavc.formats.amounts import count
 from datavc.formats.digest import Digest
-from datavc.formats.paths import show
+from datavc.formats.paths import SubPaths, show
 from datavc.formats.record import MAX_RECORD_BYTES
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
@@ -141,7 +141,7 @@ class Fetching:
     def _walk_folder(
         self, gathering: Gathering, target: TreeSource, base: TreeSource | None
     ) -> dict[bytes, int]:
-        parts = self._version.parts
+        parts = SubPaths(self._version.parts) if self._version.parts is not None else None
 
         def obtain(digests: Sequence[bytes]) -> None:
             missing = self._missing(dict.fromkeys(digests))

@@ -7,11 +7,9 @@ from itertools import compress
 from typing import NamedTuple
 
 from datavc.errors import DatavcError, MalformedError
-from datavc.formats.paths import is_inside, show
+from datavc.formats.paths import SubPaths, show
 from datavc.formats.tree import FOLDER, MAX_DEPTH, Entry, Tree
 from datavc.operations.steps.trees.trees import TreeSource, entries
-
-Parts = tuple[bytes, ...] | None
 
 
 class Step(NamedTuple):
@@ -23,20 +21,15 @@ class Step(NamedTuple):
     old: Tree | None
 
 
-def concerns(path: bytes, parts: Parts) -> bool:
-    """Whether ``path`` is in, or on the way to, one of the sub-paths that are meant; None means all."""
-    return parts is None or any(is_inside(path, part) or is_inside(part, path) for part in parts)
-
-
 def walk_difference(
     target: TreeSource,
     base: TreeSource | None,
-    parts: Parts = None,
+    parts: SubPaths | None = None,
     obtain: Callable[[Sequence[bytes]], None] | None = None,
 ) -> Iterator[Step]:
     """Each folder of ``target`` that is not as in ``base``, parents first; a folder that is there twice comes once.
 
-    ``obtain`` is told which trees of a level are about to be read.
+    ``parts`` are sub-paths; None means all. ``obtain`` is told which trees of a level are about to be read.
 
     Raises:
         ObjectNotFound, IntegrityError: a tree of the target cannot be read.
@@ -59,7 +52,7 @@ def walk_difference(
             yield Step(path, digest, tree, old)
             for inner in _folders(path, tree, old, parts):
                 # On the way to a sub-path a folder's place decides what of it is meant.
-                if parts is not None and not any(is_inside(inner[0], part) for part in parts):
+                if parts is not None and not parts.hold(inner[0]):
                     below.append(inner)
                 elif inner[2:] not in seen:
                     seen.add(inner[2:])
@@ -70,7 +63,7 @@ def walk_difference(
     raise MalformedError(f"folders are nested more than {MAX_DEPTH} deep: {show(level[0][0])}")
 
 
-def fresh_entries(step: Step, parts: Parts = None) -> Iterator[Entry]:
+def fresh_entries(step: Step, parts: SubPaths | None = None) -> Iterator[Entry]:
     """The files and symlinks of a folder whose bytes it did not have before."""
     known = set(step.old.digests) if step.old is not None else set()
     kinds = step.tree.kinds
@@ -79,18 +72,18 @@ def fresh_entries(step: Step, parts: Parts = None) -> Iterator[Entry]:
     ]
     prefix = step.path + b"/" if step.path else b""
     for entry in compress(entries(step.tree), wanted):
-        if parts is None or any(is_inside(prefix + entry.name, part) for part in parts):
+        if parts is None or parts.hold(prefix + entry.name):
             yield entry
 
 
 def _folders(
-    path: bytes, tree: Tree, old: Tree | None, parts: Parts
+    path: bytes, tree: Tree, old: Tree | None, parts: SubPaths | None
 ) -> Iterator[tuple[bytes, Entry, bytes, bytes | None]]:
     if FOLDER not in tree.kinds:
         return
     prefix = path + b"/" if path else b""
     for entry in entries(tree):
-        if entry.kind != FOLDER or not concerns(prefix + entry.name, parts):
+        if entry.kind != FOLDER or not (parts is None or parts.concern(prefix + entry.name)):
             continue
         number = old.find(entry.name) if old is not None else None
         old_digest = None
