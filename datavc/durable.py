@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datavc.errors import OutOfSpace, StorageError
+from datavc.errors import SYSTEM_HINTS, OutOfSpace, StorageError
 
 _SYNC_EVERY_SECONDS = 0.2
 TEMPORARY_PREFIX = ".datavc-tmp-"
@@ -159,7 +159,6 @@ def storage_errors(place: object) -> Iterator[None]:
         shown = os.fsdecode(name) if isinstance(name, bytes) else str(name)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfSpace(
-                f"no space is left where {shown} is written",
-                "free some space, then run the same command again",
+                f"no space is left where {shown} is written", SYSTEM_HINTS[error.errno]
             ) from error
-        raise StorageError(f"{shown}: {error.strerror or error}") from error
+        raise StorageError.by_system(shown, error) from error

@@ -24,6 +24,22 @@ All of them pickle, because workers raise them across processes. This module imp
 
 from __future__ import annotations
 
+import errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+# What to do next when the system refuses; the same wherever it does.
+SYSTEM_HINTS = {
+    errno.ENOSPC: "free some space there, then run the same command again",
+    errno.EDQUOT: "make room in the quota, then run the same command again",
+    errno.EMFILE: "raise the limit on open files: ulimit -n 4096",
+    errno.EIO: "the disk or its connection may be failing: see what `dmesg` says, then run the same command again",
+    errno.EROFS: "mount it so that it can be written to, then run the same command again",
+    errno.EINTR: "run the same command again",
+}
+
 
 class DatavcError(Exception):
     """Root of all expected failures: ``message`` says what is wrong, ``hint`` what to do next."""
@@ -79,6 +95,11 @@ class Locked(ConflictError):
 
 class StorageError(DatavcError):
     """A disk or server failed or refused; nothing is known about the bytes themselves."""
+
+    @classmethod
+    def by_system(cls, message: str, error: OSError) -> Self:
+        """``message`` with the system's reason; the hint says what to do about that, where it is known."""
+        return cls(f"{message}: {error.strerror or error}", SYSTEM_HINTS.get(error.errno or 0))
 
 
 class OutOfSpace(StorageError):

@@ -113,7 +113,7 @@ def _try(fd: int, kind: int, place: object, *, needed: bool) -> bool:
             return False
         # NFS wants a file open for writing for a lock of one's own, and says EBADF.
         if error.errno not in (*WITHOUT_LOCKS, errno.EBADF):
-            raise StorageError(f"{place} cannot be locked: {error.strerror}") from error
+            raise StorageError.by_system(f"{place} cannot be locked", error) from error
         if needed:
             raise StorageError(
                 f"{place} is on a file system without locks ({error.strerror}), so nobody can be kept out while "

@@ -298,8 +298,10 @@ class Repo:
         write_durably(file, encode_state(state))
 
     def drop_state(self, path: bytes) -> None:
-        """Forget the dataset at ``path``."""
-        self._state_path(path).unlink(missing_ok=True)
+        """Forget the dataset at ``path``. Raises StorageError."""
+        file = self._state_path(path)
+        with storage_errors(file):
+            file.unlink(missing_ok=True)
 
     def ignore(self, path: bytes) -> None:
         """Make git ignore the files of the dataset at ``path``; without git there is nothing to do. Raises StorageError."""

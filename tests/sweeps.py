@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project
+from projects import Project, Result
 
 _EVENTS = {
     "os.rename",
@@ -39,7 +39,9 @@ _WRAPPED = (*_WRITES, "fsync", "fchmod", "ftruncate")
 COMPLETED = -1
 _MOST_POINTS = 2000
 _SHORT_COPY = 4096
-CRASHED = 97  # a traceback; no command ends with it on purpose
+# No command ends with these on purpose.
+CRASHED = 97  # a traceback
+AT_A_LOSS = 98  # an error without a word on what to do next
 _tell = os.write  # as it is before any fault is put into it
 # 125: `run`, where datavc itself failed.
 DOCUMENTED_CODES = frozenset({0, 1, 3, 11, 12, 125})
@@ -237,9 +239,17 @@ def _in_child(project: Project, arguments: list[str], install: Callable[[], None
         os.close(null)
         install()
         ended = project.run("-j", "1", *arguments, code=None)
-        code = CRASHED if "Traceback" in ended.err else ended.code
+        code = _judged(ended)
     finally:
         os._exit(code)
+
+
+def _judged(ended: Result) -> int:
+    if "Traceback" in ended.err:
+        return CRASHED
+    if ended.code and not any(word in ended.err for word in ("hint: ", "next: ")):
+        return AT_A_LOSS
+    return ended.code
 
 
 def _install(count: Callable[[], None]) -> None:

@@ -71,7 +71,7 @@ class FolderBackend(Backend):
             while len(data) < length and (piece := os.pread(fd, length - len(data), start + len(data))):
                 data += piece
         except OSError as error:
-            raise StorageError(f"{self.root / name} cannot be read: {error.strerror}") from error
+            raise StorageError.by_system(f"{self.root / name} cannot be read", error) from error
         if len(data) != length:
             raise StorageError(f"{self.root / name} ends before the {start + length} bytes that it must have")
         return data
@@ -84,7 +84,7 @@ class FolderBackend(Backend):
         except (FileNotFoundError, NotADirectoryError):
             raise StoredFileNotFound(f"{path} does not exist") from None
         except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from error
+            raise StorageError.by_system(path, error) from error
         if not stat.S_ISREG(seen.st_mode):
             raise StoredFileNotFound(f"{path} is no regular file")
         return StoredFile(name, seen.st_size, seen.st_mtime)
@@ -104,7 +104,7 @@ class FolderBackend(Backend):
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise StorageError(f"{self.root / folder} cannot be listed: {error.strerror}") from error
+                raise StorageError.by_system(f"{self.root / folder} cannot be listed", error) from error
             for name, seen in found:
                 if stat.S_ISDIR(seen.st_mode):
                     folders.append(f"{folder}/{name}")
@@ -217,7 +217,7 @@ class FolderBackend(Backend):
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise StoredFileNotFound(f"{path} is a symbolic link, not a stored file") from None
-            raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+            raise StorageError.by_system(f"{path} cannot be read", error) from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise StoredFileNotFound(f"{path} is no regular file")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
 from datavc.cli.terminal import paint, printable, say, wants_colour
-from datavc.errors import DatavcError, UsageError
+from datavc.errors import SYSTEM_HINTS, DatavcError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +19,6 @@ ERROR_WHEN_1_MEANS_DIFFERENCES = 4
 INTERRUPTED = 130
 OWN_FAILURE = 125  # of `datavc run`, whose other codes are those of the command that it runs
 NOBODY_READS = 141
-
-_HINTS = {
-    errno.ENOSPC: "make room there, then run the same command again",
-    errno.EDQUOT: "make room in the quota, then run the same command again",
-    errno.EMFILE: "raise the limit on open files: ulimit -n 4096",
-}
 
 
 class CommandLineError(UsageError):
@@ -79,7 +72,7 @@ class Teller:
             if isinstance(error, BrokenPipeError) and _nobody_reads():
                 return NOBODY_READS
             _drop_output_that_cannot_be_written()
-            self.tell(_sentence(error), _HINTS.get(error.errno or 0))
+            self.tell(_sentence(error), SYSTEM_HINTS.get(error.errno or 0))
             return self.error_code
         except MemoryError:
             self.tell("there is not enough memory", "use fewer workers: -j 1")

@@ -78,7 +78,7 @@ class Git:
                 env=self._environment,
             )
         except OSError as error:
-            raise StorageError(f"cannot start git at {show_path(self._program)}: {error.strerror}") from error
+            raise StorageError.by_system(f"cannot start git at {show_path(self._program)}", error) from error
         return GitProcess(popen, _command_name(arguments), self.toplevel, input)
 
 

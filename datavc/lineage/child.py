@@ -100,7 +100,7 @@ def run_child(
             f"there is no program {os.fsdecode(argv[0])}", "see where it is: type -a"
         ) from None
     except OSError as error:
-        raise StorageError(f"cannot start {os.fsdecode(argv[0])}: {error.strerror}") from error
+        raise StorageError.by_system(f"cannot start {os.fsdecode(argv[0])}", error) from error
     assert popen.stdout is not None and popen.stderr is not None
     readers = [
         Thread(target=_pump, args=(stream, output), daemon=True)

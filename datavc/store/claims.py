@@ -39,7 +39,7 @@ class Claims:
     """One process' view of the table at ``path``."""
 
     def __init__(self, path: Path, digest_length: int) -> None:
-        with open(path, "r+b") as file:
+        with storage_errors(path), open(path, "r+b") as file:
             self._table = mmap.mmap(file.fileno(), 0)
         self._length = digest_length
         self._mask = len(self._table) // digest_length - 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import xxhash
 
 from datavc.backends.base import Backend
+from datavc.durable import storage_errors
 from datavc.errors import DatavcError, MalformedError, StorageError, StoredFileNotFound
 from datavc.formats.header import HEADER_BYTES
 from datavc.formats.pack import (
@@ -278,7 +279,5 @@ class Mender:
         return ObjectReader(self._backend, self._cache.algorithm, index.find)
 
     def _put_aside(self, name: str) -> None:
-        try:
+        with storage_errors(name), suppress(FileNotFoundError):
             self._backend.put_aside(name)
-        except FileNotFoundError:
-            pass

@@ -6,6 +6,7 @@ Hot path of ``add``: about 2 microseconds an entry besides hashing and compressi
 
 from __future__ import annotations
 
+import contextlib
 import os
 from array import array
 from pathlib import Path
@@ -110,11 +111,14 @@ class PackWriter:
         return SealedPack(self._hash.digest(), self.size, self._path, footer)
 
     def abandon(self) -> None:
-        """Drop the unfinished file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._path.unlink(missing_ok=True)
+        """Drop the unfinished file; one that the disk does not let go is swept by whoever writes next."""
+        fd, self._fd = self._fd, -1
+        # What went wrong before is what is to be told, not that the disk takes nothing at all any more.
+        with contextlib.suppress(OSError):
+            if fd >= 0:
+                os.close(fd)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
 
     def _put(self, data: bytes | memoryview) -> None:
         self.size += len(data)

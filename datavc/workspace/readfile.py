@@ -39,7 +39,7 @@ def open_file(name: bytes, folder_fd: int, links_into: bytes | None = None) -> i
                 raise
             return os.open(target, flags | os.O_NOFOLLOW)
     except OSError as error:
-        raise StorageError(f"{show(name)} cannot be read: {error.strerror}") from error
+        raise StorageError.by_system(f"{show(name)} cannot be read", error) from error
 
 
 def read_small(name: bytes, folder_fd: int, links_into: bytes | None = None) -> tuple[bytes, os.stat_result]:
@@ -56,7 +56,7 @@ def read_small(name: bytes, folder_fd: int, links_into: bytes | None = None) -> 
             content = _read_all(fd, before.st_size)
             after = os.fstat(fd)
         except OSError as error:
-            raise StorageError(f"{show(name)} cannot be read: {error.strerror}") from error
+            raise StorageError.by_system(f"{show(name)} cannot be read", error) from error
         finally:
             os.close(fd)
         if not stat.S_ISREG(before.st_mode):
@@ -90,14 +90,14 @@ class StableFile:
         try:
             return os.read(self.fd, length)
         except OSError as error:
-            raise StorageError(f"{show(self._name)} cannot be read: {error.strerror}") from error
+            raise StorageError.by_system(f"{show(self._name)} cannot be read", error) from error
 
     def read_into(self, view: memoryview) -> int:
         """Fill ``view``, or a part of it, with the next bytes; tells how many, 0 at the end. Raises StorageError."""
         try:
             return os.readv(self.fd, [view])
         except OSError as error:
-            raise StorageError(f"{show(self._name)} cannot be read: {error.strerror}") from error
+            raise StorageError.by_system(f"{show(self._name)} cannot be read", error) from error
 
     def check(self, read_bytes: int) -> None:
         """Raises ConflictError where the file changed since it was opened, or ``read_bytes`` is not its size."""

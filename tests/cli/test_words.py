@@ -97,10 +97,13 @@ def test_errors_are_coloured_when_asked(monkeypatch: pytest.MonkeyPatch, capsys:
         (OSError(errno.EACCES, "Permission denied", b"/a/b"), "error: /a/b: Permission denied\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "/a"),
-            "error: /a: No space left on device\nhint: make room there, then run the same command again\n",
+            "error: /a: No space left on device\nhint: free some space there, then run the same command again\n",
         ),
         (OSError(errno.EXDEV, "Invalid", "/a", None, "/b"), "error: /a -> /b: Invalid\n"),
-        (OSError(errno.EIO, "Input/output error", 7), "error: Input/output error\n"),
+        (
+            OSError(errno.EIO, "Input/output error", 7),
+            "error: Input/output error\nhint: " + errors.SYSTEM_HINTS[errno.EIO] + "\n",
+        ),
         (OSError("odd"), "error: odd\n"),
         (TimeoutError(), "error: TimeoutError\n"),
     ],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
 from projects import Found, Project
 from sweeps import Kept, killed_at_each
+
+Record = Callable[[str, object], None]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 strides = pytest.mark.parametrize(
@@ -27,7 +30,7 @@ def snapshot(project: Project) -> dict[bytes, Found]:
 @strides
 @pytest.mark.parametrize("back", [False, True], ids=["there", "and back"])
 def test_a_killed_checkout_of_a_revision_is_finished_by_the_same_command(
-    project: Project, stride: int, back: bool
+    project: Project, record_property: Record, stride: int, back: bool
 ):
     project.write({"data/a": "one", "data/sub/b": "b", "gone/deep/x": "x", "single": "s"})
     project.run("add", "data", "gone/deep", "single")
@@ -63,10 +66,13 @@ def test_a_killed_checkout_of_a_revision_is_finished_by_the_same_command(
         assert snapshot(project) == second
         assert project.git("status", "--porcelain") == ""
     assert swept >= 5
+    record_property("points", swept)
 
 
 @strides
-def test_a_killed_checkout_into_another_folder_is_finished_by_the_same_command(project: Project, stride: int):
+def test_a_killed_checkout_into_another_folder_is_finished_by_the_same_command(
+    project: Project, record_property: Record, stride: int
+):
     project.write({"data/a": "one", "data/sub/b": "b", "single": "s"})
     project.run("add", "data", "single")
     project.commit("one")
@@ -93,3 +99,4 @@ def test_a_killed_checkout_into_another_folder_is_finished_by_the_same_command(p
         assert snapshot(project) == here
         shutil.rmtree(target)
     assert swept >= 3
+    record_property("points", swept)

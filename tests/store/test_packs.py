@@ -217,6 +217,25 @@ def test_a_pack_that_a_full_disk_cut_off_is_never_published(
     assert list(scratch.iterdir()) == []
 
 
+def test_what_a_disk_does_not_let_go_hides_no_error_that_came_first(
+    backend: Backend, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stream = PackStream(backend, scratch, "xxh128", DATA, published=lambda pack: None)
+    stream.add(XXH(b"a"), b"a")
+    monkeypatch.setattr(packwriter, "write_all", _full)
+    monkeypatch.setattr(Path, "unlink", _stuck)
+
+    with pytest.raises(OutOfSpace, match=r"no space is left where .*pack") as caught:
+        stream.close()
+    stream.abandon()
+
+    assert "run the same command again" in (caught.value.hint or "")
+
+
+def _stuck(path: Path, missing_ok: bool = False) -> None:
+    raise OSError(errno.EIO, "stuck")
+
+
 def _full(fd: int, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "no room")
 
