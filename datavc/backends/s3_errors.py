@@ -23,10 +23,14 @@ _NEW_CREDENTIALS = "log in again, for example with `aws sso login`, or get new s
 _NO_CREDENTIALS = "run `aws configure`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile"
 _WRONG_KEYS = "check the access key and the secret key, and that they belong to this endpoint"
 _LATER = "check the network and the endpoint, then run the same command again: what is done stays done"
+_LATER_OR_TLS = "check the network and the endpoint (https:// where the server speaks TLS), then run the same command again"
 _PERMISSIONS = (
     "the credentials in use need s3:GetObject, s3:ListBucket, and to push s3:PutObject and s3:DeleteObject"
 )
-_NOT_S3 = "check that the endpoint is the address of the S3 service itself and not of its web console"
+_NOT_S3 = (
+    "check that the endpoint is the address of the S3 service itself and not of its web console, "
+    "and begins with https:// where that speaks TLS"
+)
 
 # What the server calls it, what we say of it ({thing} is the place and name) and what to do.
 _REFUSALS: dict[str, tuple[type[DatavcError], str, str | None]] = {
@@ -190,6 +194,9 @@ def _refusal(response: Any, place: str, thing: str, code: str) -> DatavcError:
     known = _REFUSALS.get(code) or _REFUSALS.get(str(status))
     if code in _OVERLOADED or (known is None and (status >= 500 or status in (408, 429)) and status != 501):
         return TransientError(f"{thing}: the server is overloaded or failing ({code})", _LATER)
+    if known is None and code == str(status):
+        # It gives no code of S3's: whatever answers there may be something else.
+        return StorageError(f"{thing}: the server refuses the request (status {status})", _NOT_S3)
     if known is None:
         return StorageError(f"{thing}: the server refuses the request ({_plain(code)}, status {status})")
     kind, sentence, hint = known
@@ -238,8 +245,10 @@ def _failure(error: Exception, place: str, thing: str) -> DatavcError:
     if isinstance(error, known.ReadTimeoutError):
         return TransientError(f"{thing}: {server} has not answered in time", _LATER)
     if isinstance(error, (known.HTTPClientError, known.ConnectionError, known.IncompleteReadError)):
-        # An SSLError of another kind is one of these: a connection that was cut.
-        return TransientError(f"{thing}: the connection to {server} was lost", _LATER)
+        # An SSLError of another kind is one of these: a connection that was cut. Ceph, for one, hangs up on plain HTTP.
+        is_plain = str(getattr(error, "kwargs", {}).get("endpoint_url")).startswith("http:")
+        hint = _LATER_OR_TLS if is_plain else _LATER
+        return TransientError(f"{thing}: the connection to {server} was lost", hint)
     if isinstance(error, (known.NoRegionError, known.InvalidRegionError)):
         return UsageError(f"{place}: it takes a region to reach it", "set the remote's region")
     return StorageError(f"{thing}: the request could not be made ({type(error).__name__})")
