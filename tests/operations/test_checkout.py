@@ -71,6 +71,16 @@ def test_a_missing_object_is_found_before_anything_is_touched(project: Project):
     assert project.tree("data") == before
 
 
+@pytest.mark.parametrize("path", ["model", "sub/model", "data/dir/model"])
+def test_a_missing_object_is_named_by_the_path_at_which_it_is_wanted(project: Project, path: str):
+    project.write({path: "bytes that go"})
+    dataset = "data" if path.startswith("data") else path
+    project.run("add", dataset)
+    (project.root / path).unlink()
+    shutil.rmtree(project.root / ".git/datavc/cache/packs")
+    assert f"lacks the bytes of 1 file: {path};" in project.run("checkout", dataset, code=1).err
+
+
 def test_a_dry_run_touches_nothing(project: Project):
     two_versions(project)
     project.git("checkout", "-q", "HEAD~1")

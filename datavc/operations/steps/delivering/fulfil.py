@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from datavc.durable import storage_errors, syncing
 from datavc.errors import ConflictError
-from datavc.formats.paths import show
+from datavc.formats.paths import show, split
 from datavc.formats.tree import FOLDER, Tree
 from datavc.operations.steps.delivering.deliver import (
     DeliverBatch,
@@ -66,7 +66,7 @@ class Fulfilment:
         self._workers = workers
         self._progress = progress
         self._delivered: dict[bytes, list[DeliveredFolder]] = {}
-        self._modes_set: dict[bytes, Stat] = {}
+        self._modes_set: dict[bytes, dict[bytes, Stat]] = {}
 
     def run(self) -> None:
         """Do it all, durably. What :meth:`remember` does may wait until other datasets are done too.
@@ -173,7 +173,7 @@ class Fulfilment:
                     mode = seen.st_mode & 0o7777
                     # As git does: whoever may read may execute.
                     os.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
-                    self._modes_set[path] = stat_tuple(os.fstat(fd))
+                    self._modes_set.setdefault(split(path)[0], {})[name] = stat_tuple(os.fstat(fd))
                 finally:
                     os.close(fd)
 
@@ -245,11 +245,7 @@ class Fulfilment:
             written.update(
                 zip(folder.names, zip(numbers, numbers, numbers, numbers, strict=True), strict=True)
             )
-        for changed, seen in self._modes_set.items():
-            parent, _, name = changed.rpartition(b"/")
-            if parent == path:
-                written[name] = seen
-        return written
+        return written | self._modes_set.get(path, {})
 
     def _folder(self, path: bytes) -> Tree | None:
         return self._target.folder(path, self._view.path)
@@ -268,7 +264,8 @@ class Fulfilment:
     def _clock(self) -> int:
         """The file system's time once it has moved on from the last write, so that no row is racy."""
         ctimes = [max(array("q", folder.stats)[2::4]) for done in self._delivered.values() for folder in done]
-        latest = max([*ctimes, *(seen[2] for seen in self._modes_set.values())], default=0)
+        ctimes += [seen[2] for changed in self._modes_set.values() for seen in changed.values()]
+        latest = max(ctimes, default=0)
         for _ in range(20):
             if filesystem_clock(self._repo, self._view.path) > latest + 15_000_000:
                 break

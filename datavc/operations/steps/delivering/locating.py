@@ -32,7 +32,7 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
     index = cache.index(version)
     purged = wanted.keys() & cache.purged()
     gone = [
-        (work.path + b"/" + entry.name if work.path else entry.name, Digest(repo.algorithm, entry.digest))
+        (work.place(entry), Digest(repo.algorithm, entry.digest))
         for work in (plan.folders if purged else ())
         for entry in work.entries
         if entry.digest in purged
@@ -60,10 +60,7 @@ def locate(repo: Repo, version: Digest, plan: Plan) -> Located:
             lost.add(digest)
     if lost:
         located.missing = [
-            work.path + b"/" + entry.name
-            for work in plan.folders
-            for entry in work.entries
-            if entry.digest in lost
+            work.place(entry) for work in plan.folders for entry in work.entries if entry.digest in lost
         ]
     return located
 
@@ -74,7 +71,7 @@ def leave_out_purged(plan: Plan, located: Located) -> None:
     for work in plan.folders if purged else ():
         rows = list(zip(work.entries, work.replaced, strict=True))
         plan.removed += [
-            (work.path + b"/" + entry.name if work.path else entry.name, there)
+            (work.place(entry), there)
             for entry, there in rows
             if entry.digest in purged and there is not None
         ]

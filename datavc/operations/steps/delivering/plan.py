@@ -32,6 +32,10 @@ class FolderWork:
     entries: list[Entry] = field(default_factory=list)
     replaced: list[Stat | None] = field(default_factory=list)
 
+    def place(self, entry: Entry) -> bytes:
+        """The path of one of its entries."""
+        return self.path + b"/" + entry.name if self.path else entry.name
+
 
 @dataclass(slots=True)
 class Plan:
