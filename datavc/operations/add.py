@@ -271,7 +271,8 @@ def _plan(repo: Repo, views: list[View], progress: Progress) -> None:
         )
     if needed + _SPARE_BYTES > free:
         raise OutOfSpace(
-            f"adding needs up to {human_size(needed)}, and {repo.cache.folder} has {human_size(free)} free",
+            f"adding needs up to {human_size(needed)} and {human_size(_SPARE_BYTES)} to spare, and "
+            f"{repo.cache.folder} has {human_size(free)} free",
             "free some space, add a part at a time, or put the cache on a larger disk: "
             "datavc config --local cache.dir FOLDER",
         )

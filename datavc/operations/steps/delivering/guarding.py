@@ -81,6 +81,7 @@ def refuse_full(repo: Repo, jobs: Sequence[Job], progress: Progress) -> None:
         )
     if needed + _SPARE_BYTES > free:
         raise OutOfSpace(
-            f"the checkout needs {human_size(needed)}, and {repo.root} has {human_size(free)} free; nothing was touched",
+            f"the checkout needs {human_size(needed)} and {human_size(_SPARE_BYTES)} to spare, and {repo.root} has "
+            f"{human_size(free)} free; nothing was touched",
             "free some space, or check out a part: datavc checkout DATASET/SUB",
         )

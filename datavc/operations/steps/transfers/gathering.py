@@ -300,7 +300,8 @@ class Gathering:
             )
         if size + _SPARE_BYTES > free:
             raise OutOfSpace(
-                f"{human_size(size)} are to be fetched, and {self._cache.folder} has {human_size(free)} free",
+                f"fetching needs {human_size(size)} and {human_size(_SPARE_BYTES)} to spare, and {self._cache.folder} "
+                f"has {human_size(free)} free",
                 "free some space, or fetch a part: datavc fetch DATASET/SUB",
             )
         self._progress.begin(
