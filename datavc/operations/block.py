@@ -44,6 +44,7 @@ class Block:
         self._progress = progress
         self._owner = os.getpid()
         self._resources = ExitStack()
+        self._has_ended = False
         self.params: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
 
@@ -69,7 +70,7 @@ class Block:
             self._resources = resources.pop_all()
 
     def _give_up(self) -> None:
-        if not hasattr(self, "_ended"):
+        if not self._has_ended:
             self._recording.abandon()
 
     def end(self, error: BaseException | None) -> RunResult | None:
@@ -86,7 +87,7 @@ class Block:
         try:
             with self._resources:
                 ended, observed = self._watch.end(error)
-                self._ended = ended
+                self._has_ended = True
                 facts = Facts(
                     self._order,
                     self._start,

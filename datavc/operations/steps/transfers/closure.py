@@ -174,7 +174,9 @@ class _Walk:
         if len(found) < len(wanted):
             if len(self._indexes) == 1:
                 names = [name for name in self._cache.index_names() if name not in self._indexes[0].names]
-                self._indexes.append(ObjectIndex(self._cache.backend, self._cache.algorithm, names))
+                self._indexes.append(
+                    ObjectIndex(self._cache.backend, self._cache.algorithm, names, may_go=True)
+                )
             found |= self._indexes[1].find_many(wanted - found.keys())
         return found
 
