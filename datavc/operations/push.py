@@ -19,7 +19,7 @@ from datavc.operations.steps.examining.examine import examine
 from datavc.operations.steps.naming.chosen import WORKSPACE, Revisions, Version, chosen_versions
 from datavc.operations.steps.naming.notes import uncommitted_pointers
 from datavc.operations.steps.remotes.remotes import open_remote
-from datavc.operations.steps.transfers.pushing import Pushing
+from datavc.operations.steps.transfers.pushing import Pushed, Pushing
 from datavc.operations.steps.transfers.recordtransfer import absent_records, records_to_push
 from datavc.operations.steps.transfers.remotenotes import RemoteNotes, read_notes, suspect, write_notes
 from datavc.operations.steps.transfers.transfer import (
@@ -111,13 +111,14 @@ def push(
     with transfer_threads(threads, [store]) as executor:
         pushing = Pushing(repo, store, executor, threads=threads, progress=progress, read_all=read)
         run = _Run(repo, store, pushing, check=check or read, dry_run=dry_run)
+        # Before the first write looks into the trash: what is not there now, gc may be removing still.
+        roots = list(executor.map(store.root, [version.digest for version in versions]))
         for record in absent_records(
             store, records_to_push(repo, versions, everything=not paths and not revisions)
         ):
             result.records.append(run.push(record, None))
             if result.records[-1].message:
                 progress.note(f"warning: {result.records[-1].message}")
-        roots = executor.map(store.root, [version.digest for version in versions])
         for version, root in zip(versions, roots, strict=True):
             result.datasets.append(run.push(version, root))
     if not dry_run:
@@ -178,7 +179,7 @@ class _Run:
                 if root is not None:
                     self._pushing.done(version)
                     return PushedDataset(version.path, version.digest, "complete", root.when)
-            pushed = self._pushing.push(version, root, suspects, self._notes.bandwidth, dry_run=self._dry_run)
+            pushed = self._send(version, root, suspects)
         except DatavcError as error:
             self.first_error = self.first_error or error
             self._unsound.add(version.path)
@@ -194,12 +195,20 @@ class _Run:
         if not self._dry_run:
             self._pushing.done(version)
             self._sound.add(version.path)
-        is_complete = pushed.root is not None and pushed.root is root
-        outcome = "complete" if is_complete else "to send" if self._dry_run else "sent"
+        outcome = "complete" if pushed.was_there else "to send" if self._dry_run else "sent"
         since = pushed.root.when if pushed.root is not None else None
         return PushedDataset(
             version.path, version.digest, outcome, since, pushed.objects, pushed.packs, pushed.size
         )
+
+    def _send(self, version: Version, root: Root | None, suspects: set[bytes] | None) -> Pushed:
+        """Send what is missing; a ``root`` that turns out to be sound is renewed where it is old."""
+        bandwidth, dry_run = self._notes.bandwidth, self._dry_run
+        pushed = self._pushing.push(version, root, suspects, bandwidth, dry_run=dry_run)
+        if root is None or not pushed.was_there or dry_run or not _is_old(root):
+            return pushed
+        renewed = self._store.renew(version.digest)
+        return Pushed(renewed, was_there=True) if renewed is not None else self._send(version, None, suspects)
 
     def remember(self) -> None:
         """Keep what was learned of the remote for the next push."""

@@ -177,6 +177,8 @@ class StorePurge:
         is_settled = False
         for _ in range(_ROUNDS):
             is_new = self._reindex_new(done)
+            if is_new:
+                self._announce(note, done)
             is_settled = (
                 not repoint_roots(self._backend, done, self._executor, guard, require_same) and not is_new
             )
@@ -206,7 +208,7 @@ class StorePurge:
             tuple(done.indexes.items()),
             tuple(done.added),
         )
-        self._backend.write(note + REWRITTEN, encode_rewritten(rewritten))
+        self._backend.replace(note + REWRITTEN, encode_rewritten(rewritten))
 
     def _reindex_new(self, done: Rewriting) -> bool:
         """Pack indexes that came meanwhile and name a pack that goes: whether there were any."""

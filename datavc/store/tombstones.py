@@ -25,9 +25,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from datavc.backends.base import Backend, StoredFile, is_there
-from datavc.errors import ConflictError, StoredFileNotFound
+from datavc.errors import ConflictError, MalformedError, StoredFileNotFound
 from datavc.formats.root import Root, decode_root, encode_root
-from datavc.formats.tombstone import Tombstone, decode_removed, decode_rewritten, decode_tombstone
+from datavc.formats.times import utc_text
+from datavc.formats.tombstone import Rewritten, Tombstone, decode_removed, decode_rewritten, decode_tombstone
 from datavc.store import layout
 
 DAY = 86_400.0
@@ -92,6 +93,10 @@ def _tombstones(backend: Backend, files: Iterable[StoredFile]) -> dict[str, Doom
     return found
 
 
+# What purges say that they rewrite, by the name of the note, and of each whether that is over.
+_Rewritings = dict[str, tuple[Rewritten, bool]]
+
+
 class Guard:
     """What a writer of roots has with it. To be made before the writer looks what the store has.
 
@@ -104,6 +109,7 @@ class Guard:
         self._began = time.monotonic(), time.time()
         files = list(backend.list(layout.TRASH))
         self._seen = _tombstones(backend, files)
+        self._sees_removing = any(not is_done for _, is_done in _removals(files, self._seen))
         self._purges = {file.name for file in files if file.name.endswith(PURGING)}
         self.saw_purge = False
         """Whether a purge has begun since this was made, as far as the last :meth:`publish` saw."""
@@ -112,8 +118,16 @@ class Guard:
         """Write ``root``, whose pack indexes and packs were seen there, or found in the pack indexes of another root.
 
         Raises:
-            ConflictError: gc or purge is deleting, or has deleted, something that it relies on. The root is not there then.
+            ConflictError: gc or purge is deleting, or has deleted, something that it relies on. The root is not there then;
+            one that was there before is, if all of it still is.
         """
+        if self._sees_removing:
+            # gc may still delete this root for the one before it. Whoever is killed before having looked leaves an old one,
+            # which the next writer does not rely on.
+            self._publish(replace(root, when=utc_text(time.time() - GRACE_SECONDS)))
+        self._publish(root)
+
+    def _publish(self, root: Root) -> None:
         is_slow = self.is_slow()
         packs = self._packs(root) if self._seen or is_slow else {}
         if is_slow or _touching(self._seen, root, packs):
@@ -121,14 +135,25 @@ class Guard:
             self._backend.replace(aside, encode_root(replace(root, complete=False)))
             try:
                 self._require_saved(root, packs)
+                replaced = self._there(root)
                 self._write(root)
             finally:
                 self._backend.delete(aside)
         else:
+            replaced = self._there(root)
             self._write(root)
-        files = list(self._backend.list(layout.TRASH))
-        self._outlive(root, files)
-        self._require_current(root, files)
+        while True:
+            files = list(self._backend.list(layout.TRASH))
+            self._require_current(root, replaced, files)
+            if not self._outlive(root, replaced, files):
+                return
+
+    def _there(self, root: Root) -> Root | None:
+        """The root that ``root`` is about to replace."""
+        try:
+            return decode_root(self._backend.read(layout.root_path(root.repo, root.digest)))
+        except (StoredFileNotFound, MalformedError):
+            return None
 
     def _write(self, root: Root) -> None:
         """Write ``root``, or take it back, where a machine that slept at this very moment had it come too late."""
@@ -145,28 +170,49 @@ class Guard:
                         self._backend.delete(name)
                 raise
 
-    def _require_current(self, root: Root, files: list[StoredFile]) -> None:
+    def _require_current(self, root: Root, replaced: Root | None, files: list[StoredFile]) -> None:
         """Withdraw a root that relies on what a purge has deleted since this began, or is deleting. Raises ConflictError."""
-        names = {file.name for file in files}
-        self.saw_purge = any(name.endswith(PURGING) and name not in self._purges for name in names)
-        notes = [name for name in names if name.endswith(REWRITTEN)]
-        if notes and not self._is_current(root, {name: _is_done(name, names) for name in notes}):
-            self._backend.delete(layout.root_path(root.repo, root.digest))
+        self.saw_purge = any(file.name.endswith(PURGING) and file.name not in self._purges for file in files)
+        notes = self._rewritings(files)
+        if not self._is_current(root, notes):
+            self._withdraw(root, replaced, notes)
             raise ConflictError(
                 f"something that was in {self._backend.describe()} when this began is deleted by datavc purge",
                 "when that is done, the same command again",
             )
 
-    def _is_current(self, root: Root, notes: dict[str, bool]) -> bool:
-        """Whether all is there, and stays: ``notes`` of what was rewritten, and of each whether that is over."""
+    def _withdraw(self, root: Root, replaced: Root | None, notes: _Rewritings) -> None:
+        """Put back what ``root`` replaced, naming what purge wrote instead of what it named; nothing, if that is gone too."""
+        while replaced is not None:
+            replaced = _followed(replaced, notes)
+            if not self._is_current(replaced, notes):
+                break
+            _write(self._backend, replaced)
+            before, notes = notes, self._rewritings(list(self._backend.list(layout.TRASH)))
+            if notes == before:
+                return
+        self._backend.delete(layout.root_path(root.repo, root.digest))
+
+    def _rewritings(self, files: list[StoredFile]) -> _Rewritings:
+        names = {file.name for file in files}
+        found = {}
+        for name in sorted(names):
+            if name.endswith(REWRITTEN):
+                with suppress(StoredFileNotFound):
+                    note = decode_rewritten(self._backend.read(name), f"{name} of {self._backend.describe()}")
+                    found[name] = note, _is_done(name, names)
+        return found
+
+    def _is_current(self, root: Root, notes: _Rewritings) -> bool:
+        """Whether all that ``root`` relies on is there, and stays, as far as the notes tell."""
         going: dict[bytes, bool] = {}
-        for name, is_done in notes.items():
-            with suppress(StoredFileNotFound):
-                note = decode_rewritten(self._backend.read(name), f"{name} of {self._backend.describe()}")
-                if not is_done and not {old for old, _ in note.indexes}.isdisjoint(root.indexes):
-                    return False
-                for pack in map(layout.sealed_raw, note.packs):
-                    going[pack] = going.get(pack, True) and is_done
+        for note, is_done in notes.values():
+            if not is_done and not {old for old, _ in note.indexes}.isdisjoint(root.indexes):
+                return False
+            for pack in map(layout.sealed_raw, note.packs):
+                going[pack] = going.get(pack, True) and is_done
+        if not notes:
+            return True
         try:
             packs = self._packs_of(root.indexes)
             relied = packs.keys() & going.keys()
@@ -176,8 +222,8 @@ class Guard:
         except StoredFileNotFound:
             return False
 
-    def _outlive(self, root: Root, files: list[StoredFile]) -> None:
-        """See that gc does not remove this root for the one that it replaced."""
+    def _outlive(self, root: Root, replaced: Root | None, files: list[StoredFile]) -> bool:
+        """See that gc does not remove this root for the one that it replaced; whether it had, and it was written again."""
         name = layout.root_path(root.repo, root.digest)
         for file, is_done in _removals(files, self._seen):
             try:
@@ -190,13 +236,17 @@ class Guard:
                 continue
             if not is_done and self._backend.now() - file.modified < CLAIM_SECONDS:
                 # Nobody may take it for new as long as it may still be deleted for the old one.
-                _write(self._backend, replace(root, when=older[0].when))
+                old = replace(root, when=older[0].when)
+                _write(self._backend, old)
+                self._require_current(old, replaced, list(self._backend.list(layout.TRASH)))
                 raise ConflictError(
                     f"datavc gc is removing versions from {self._backend.describe()}, an older writing of this one too",
                     "when it is done, the same command again",
                 )
             if not is_there(self._backend, name):
                 _write(self._backend, root)
+                return True
+        return False
 
     def is_slow(self) -> bool:
         """Whether so much time has passed that a gc may have deleted what was seen since."""
@@ -251,6 +301,18 @@ def _removals(files: list[StoredFile], seen: dict[str, Doomed]) -> list[tuple[St
 
 def _is_done(note: str, names: set[str]) -> bool:
     return note.removesuffix(REWRITTEN) + DONE in names
+
+
+def _followed(root: Root, notes: _Rewritings) -> Root:
+    """``root``, naming what took the place of its pack indexes."""
+    taken = dict(pair for note, _ in notes.values() for pair in note.indexes)
+    names: dict[str, None] = {}
+    for name in root.indexes:
+        seen = {name}
+        while (name := taken.get(name, name)) not in seen:
+            seen.add(name)
+        names[name] = None
+    return replace(root, indexes=tuple(names))
 
 
 def _touching(tombstones: dict[str, Doomed], root: Root, packs: dict[bytes, int]) -> list[Doomed]:

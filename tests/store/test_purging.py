@@ -266,6 +266,19 @@ def test_who_relied_on_what_was_purged_meanwhile_has_no_root_and_is_told(inherit
     world.check()
 
 
+def test_who_writes_a_root_anew_while_a_purge_passes_leaves_the_one_that_the_purge_wrote(scratch: Path):
+    """As gc --repack does. Whoever pushed the version was told that it is there, and so it stays (schedule 7)."""
+    world = Beside(0, scratch)
+    slow = Suspended(world.plain, world.purge)
+    digest = Digest.of("xxh128", b"first")
+    make = new_root(REPO_ID, digest, kind="folder", size=1, files=1, path=b"d", commit=None)
+    with pytest.raises(ConflictError, match="datavc purge"):
+        publish_root(slow, "xxh128", make, [world.first], begin_writing(slow, "xxh128"))
+    root = read_root(world.plain, REPO_ID, digest)
+    assert root is not None and world.first not in root.indexes
+    world.check()
+
+
 def test_packs_that_are_written_again_after_a_purge_may_be_relied_on(scratch: Path):
     """What was purged is not, but a large file that begins as a purged one is cut into the same packs again."""
     world = Beside(0, scratch)

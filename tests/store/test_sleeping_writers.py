@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from killing import Killed
 from projects import Project
 from schedules import Clock, ClockedBackend, Inline
 from stored import REPO_ID, contents, write_index, write_packs
@@ -26,7 +29,7 @@ from datavc.store.garbage import sweep
 from datavc.store.index import ObjectIndex
 from datavc.store.remote import RemoteStore
 from datavc.store.roots import begin_writing, new_root, publish_root, read_root
-from datavc.store.tombstones import REMOVED, Doomed
+from datavc.store.tombstones import GRACE_SECONDS, REMOVED, Doomed
 
 DIGEST = Digest.of("xxh128", b"a version")
 
@@ -131,6 +134,33 @@ def test_a_root_whose_removal_is_under_way_does_not_pass_for_new_until_that_is_o
         backend.delete(f"trash/some-id{REMOVED}")
         fresh.renew(DIGEST)
         assert fresh.root(DIGEST).when > written.when
+
+
+class Unlooked(ClockedBackend):
+    """Its user is killed when it looks into the trash for the second time."""
+
+    looks = 0
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        self.looks += prefix == layout.TRASH
+        if self.looks == 2:
+            raise Killed
+        return super().list(prefix)
+
+
+def test_who_is_killed_before_having_looked_for_a_removal_under_way_leaves_an_old_root(tmp_path: Path):
+    """Of two gcs one has deleted the old root, and the other is about to: the push after that one must not rely on it."""
+    backend = Unlooked(Clock())
+    index = write_index(backend, write_packs(backend, tmp_path, contents(3)))
+    make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)
+    texts = (encode_root(make((index,))).decode(),)
+    removed = RemovedRoots(REPO_ID, "who", "2026-01-01T00:00:00Z", texts)
+    backend.write(f"trash/some-id{REMOVED}", encode_removed(removed))
+    with pytest.raises(Killed):
+        publish_root(backend, "xxh128", make, [index], begin_writing(backend, "xxh128"))
+    left = read_root(backend, REPO_ID, DIGEST)
+    assert left is not None
+    assert time.time() - datetime.fromisoformat(left.when).timestamp() > GRACE_SECONDS / 2
 
 
 class Shifting(ClockedBackend):

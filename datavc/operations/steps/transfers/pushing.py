@@ -53,12 +53,13 @@ class Foundation:
 
 @dataclass(slots=True)
 class Pushed:
-    """What a push of one version came to; bytes as they are stored."""
+    """What a push of one version came to; bytes as they are stored. ``was_there`` where the root said so, and rightly."""
 
     root: Root | None
     objects: int = 0
     packs: int = 0
     size: int = 0
+    was_there: bool = False
 
 
 class Pushing:
@@ -127,7 +128,7 @@ class Pushing:
         pack_bytes = pack_limits(bandwidth)
         plan = plan_sending(self._repo.cache.backend, closure.found, closure.blobs, closure.sizes, pack_bytes)
         if own is not None and foundation.is_sound and not plan.objects:
-            return Pushed(own)
+            return Pushed(own, was_there=True)
         pushed = Pushed(None, plan.objects, len(plan.packs), plan.size)
         if dry_run:
             return pushed

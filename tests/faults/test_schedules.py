@@ -1,0 +1,115 @@
+"""Who pushes, adds, pulls, collects, repacks, restores and purges, in any order that a seed gives: no promise is broken.
+
+Each schedule is drawn by lot: who is there, how often, in which order their requests come, who is killed where and begins
+again, and when a grace passes. ``--seed NUMBER -k some`` plays that one alone; ``-m slow --seed NUMBER`` begins there.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from stored import XXH, unpacked
+from storeparties import OBJECTS, TO_PURGE, VERSIONS, World
+
+from datavc.errors import DatavcError
+
+_SCHEDULES, _CHUNKS = 10_000, 25
+_ENOUGH = 12
+
+
+def parties(world: World, chance: random.Random) -> list[Callable[[], None]]:
+    """Three at least who write, one who reads, two who delete."""
+    found: list[Callable[[], None]] = [
+        partial(world.push, name, chance.randint(2, 4), chance)
+        for name in chance.sample(sorted(VERSIONS), chance.randint(2, 4))
+    ]
+    found += [
+        partial(world.add, chance.choice(sorted(VERSIONS)), 3),
+        partial(world.pull, chance.choice(sorted(VERSIONS)), 3),
+        partial(world.collect, chance.randint(2, 4), repack=chance.random() < 0.5),
+        partial(world.collect, chance.randint(1, 3), repack=chance.random() < 0.5),
+    ]
+    if chance.random() < 0.3:
+        found.append(partial(world.collect, 2, restore=True))
+    if chance.random() < 0.7:
+        found.append(partial(world.purge, TO_PURGE[0], 4))
+    if chance.random() < 0.2:
+        found.append(partial(world.purge, TO_PURGE[1], 4))
+    return found
+
+
+def play(seed: int, scratch: Path, patch: pytest.MonkeyPatch) -> World:
+    world, chance = World(seed, scratch, patch), random.Random(seed)
+    actors = parties(world, chance)
+    dying = chance.sample(range(len(actors)), chance.choice([0, 1, 1, 2]))
+    for number, actor in enumerate(actors):
+        world.schedule.add(actor, chance.randrange(90) if number in dying else None)
+    world.schedule.add(lambda: world.age(chance.randint(2, 6)))
+    if chance.random() < 0.4:
+        world.schedule.add(lambda: world.forget(chance, 8))
+    world.schedule.run(world.check)
+    for failure in world.schedule.failures:
+        raise failure
+    settle(world, chance)
+    return world
+
+
+def settle(world: World, chance: random.Random) -> None:
+    """In the end nothing hinders anybody: each command ends well, and what is purged is nowhere."""
+    if world.unseen:
+        world.suspect_all()
+    for name in VERSIONS:
+        world.clock.seconds += 86_400 / 2
+        world.collect(1)
+        world.push(name, 1, chance)
+        world.check()
+    for raw in TO_PURGE:
+        if XXH(raw) in world.purged:
+            world.purge_once(raw)
+    world.check()
+    assert not any(raw in unpacked(world.plain) for raw in TO_PURGE if XXH(raw) in world.purged)
+    world.collect_once(repack=True)
+    pushes = world.done["push"]
+    for name in VERSIONS:
+        world.push(name, 2, chance)
+    assert world.done["push"] > pushes
+    assert world.promised.keys() == OBJECTS.keys()
+    world.check()
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [None, *(pytest.param(n, marks=pytest.mark.slow) for n in range(_CHUNKS))],
+    ids=["some", *(f"{n + 1} of {_CHUNKS}" for n in range(_CHUNKS))],
+)
+def test_what_was_promised_is_there_in_every_order(
+    tmp_path: Path, seed: int | None, chunk: int | None, record_property: Callable[[str, object], None]
+):
+    first = 1_000 if seed is None else seed
+    numbers = range(first + chunk, first + _SCHEDULES, _CHUNKS) if chunk is not None else range(100)
+    if chunk is None and seed is not None:
+        numbers = range(seed, seed + 1)
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    for number in numbers:
+        with pytest.MonkeyPatch.context() as patch:
+            try:
+                world = play(number, tmp_path, patch)
+            except (AssertionError, DatavcError) as error:
+                failures.append(f"--seed {number}: {error!r}")
+                if len(failures) == _ENOUGH:
+                    break
+                continue
+        counts.update(world.done)
+        counts.update(
+            schedules=1, requests=sum(world.schedule.requests), killed=world.killed, refused=world.refused
+        )
+    for name, count in sorted(counts.items()):
+        record_property(name, count)
+    assert not failures, "\n".join(failures)
+    assert seed is not None or all(counts.values()), counts
