@@ -76,8 +76,13 @@ def print_result(repo: Repo, result: PurgeResult, *, dry_run: bool) -> None:
     talk(f"{count(len(result.files), 'file')} purged in {places}")
     if result.workspace:
         talk("the workspace still has the files: delete them, and add the dataset without them")
-        datasets = sorted({one.path for one in result.versions if set(one.files) & set(result.workspace)})
-        next_command(f"datavc add {repo.typed(*datasets)}")
+        datasets = {one.path for one in result.versions if set(one.files) & set(result.workspace)}
+        # Of a dataset that is one file nothing is left to add.
+        lone = datasets & set(result.workspace)
+        if lone:
+            next_command(f"datavc remove --delete --force {repo.typed(*sorted(lone))}")
+        if datasets - lone:
+            next_command(f"datavc add {repo.typed(*sorted(datasets - lone))}")
     if result.unreached:
         next_command("datavc purge, when the others can be reached")
     elif result.clones:

@@ -297,7 +297,7 @@ def _foreseen(job: _Job) -> AddedDataset:
         size,
         0,
         0,
-        not unknown,
+        not unknown and view.standing == "clean",
     )
 
 

@@ -204,7 +204,7 @@ def test_what_forced_checkout_saved_is_named_even_quietly(changed: Project):
 def test_a_dry_run_says_would_and_does_nothing(changed: Project):
     before = changed.tree("data")
 
-    assert "would be read" in changed.run("add", "-n", "data").out
+    assert changed.run("add", "-n", "data").out == "data: would be recorded\n"
     assert "would be written" in changed.run("checkout", "-n", "-f").out
     assert "would be removed" in changed.run("remove", "-n", "data").out
     assert changed.tree("data") == before

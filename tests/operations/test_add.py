@@ -90,6 +90,16 @@ def test_a_dry_run_records_nothing(project: Project):
     assert pack_files(project) == []
 
 
+def test_a_dry_run_tells_a_change_that_nothing_need_be_read_for_from_no_change(project: Project):
+    project.write(FILES)
+    project.run("add", "data")
+    assert project.run("add", "--dry-run", "data").out == "data: unchanged\n"
+
+    next(path for path in (project.root / "data").rglob("*") if path.is_file()).unlink()
+    assert project.run("add", "--dry-run", "data").out == "data: would be recorded\n"
+    assert not json.loads(project.run("add", "--dry-run", "--json", "data").out)["datasets"][0]["unchanged"]
+
+
 REFUSED = {
     "tracked by git": ("code.py", "tracked by git"),
     "outside": ("../elsewhere", "outside of the repository"),

@@ -178,8 +178,11 @@ def test_a_dataset_that_is_one_file_is_refused_by_its_name(project: Project):
     asked = project.run("purge", "model.bin", "--reason", REASON, code=2).out
     assert asked.startswith("1 file, to be purged:\n  model.bin  ")
 
-    purge(project, "model.bin")
+    said = project.run("purge", "model.bin", "--reason", REASON, "--yes").err
+    assert said.splitlines()[-1] == "next: datavc remove --delete --force model.bin"
     assert "error: model.bin cannot be added: " in project.run("add", "model.bin", code=1).err
+    project.run(*said.splitlines()[-1].removeprefix("next: datavc ").split())
+    assert not (project.root / "model.bin").exists()
 
 
 def test_what_is_left_is_added_and_pushed(project: Project, origin: Path):

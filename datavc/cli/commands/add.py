@@ -69,8 +69,11 @@ def add(
 
 
 def _what(row: AddedDataset, *, dry_run: bool) -> str:
+    if dry_run and row.unchanged:
+        return "unchanged"
     if dry_run:
-        return f"{files_and_bytes(row.new_files, row.new_bytes)} would be read"
+        amount = files_and_bytes(row.new_files, row.new_bytes)
+        return f"{amount} would be read" if row.new_files else "would be recorded"
     if row.unchanged:
         return f"unchanged, {files_and_bytes(row.files, row.size)}"
     news = [f"{files_and_bytes(row.new_files, row.new_bytes)} new"]
