@@ -24,26 +24,19 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes by id, and edges in the direction in which data flows. ``top`` is what was asked for."""
+    """Nodes by id, and edges in the direction in which data flows. ``top`` is what was asked for; ``cut`` if there is more."""
 
     top: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     cut: bool = False
+    _known: set[tuple[str, str]] = field(default_factory=set, init=False, repr=False)
 
     def connect(self, source: str, target: str) -> None:
         """Add an edge, once."""
         if (source, target) not in self._known:
             self._known.add((source, target))
             self.edges.append((source, target))
-
-    _known: set[tuple[str, str]] = field(default_factory=set, repr=False)
-
-    def neighbours(self, node: str, *, up: bool) -> list[str]:
-        """What a node comes from, or what comes from it."""
-        if up:
-            return [source for source, target in self.edges if target == node]
-        return [target for source, target in self.edges if source == node]
 
 
 def text_tree(graph: Graph, *, up: bool) -> Iterator[str]:

@@ -55,26 +55,32 @@ def traced(argv: Sequence[str], log: Path) -> list[str]:
 def read_trace(log: Path, folder: bytes, observed: Observed, began: os.stat_result | None = None) -> Observed:
     """``observed``, with what strace saw of a command that began in ``folder``."""
     raw = Raw()
-    for line in log.read_bytes().split(b"\n"):
-        opened = _OPENED.match(line)
-        if opened is not None:
-            path = _plain(opened[1])
-            if b"O_WRONLY" in line or b"O_RDWR" in line or b"O_CREAT" in line or b" creat(" in line:
-                raw.written.add(path)
-            if b"O_WRONLY" not in line and b" creat(" not in line:
-                raw.read.add(path)
-        elif renamed := _RENAMED.match(line):
-            raw.removed.add(_joined(folder, renamed[1], renamed[2]))
-            raw.moved.add(_joined(folder, renamed[3], renamed[4]))
-        elif linked := _LINKED.match(line):
-            raw.written.add(_joined(folder, linked[3], linked[4]))
-        elif removed := _REMOVED.match(line):
-            raw.removed.add(_joined(folder, removed[1], removed[2]))
-        elif started := _STARTED.match(line):
-            observed.started.add(os.fsdecode(_plain(started[1])))
+    with open(log, "rb") as lines:
+        for line in lines:
+            _take(line, folder, raw, observed)
     observed.is_traced = True
     take_paths(observed, raw, began)
     return observed
+
+
+def _take(line: bytes, folder: bytes, raw: Raw, observed: Observed) -> None:
+    """One call that succeeded."""
+    opened = _OPENED.match(line)
+    if opened is not None:
+        path = _plain(opened[1])
+        if b"O_WRONLY" in line or b"O_RDWR" in line or b"O_CREAT" in line or b" creat(" in line:
+            raw.written.add(path)
+        if b"O_WRONLY" not in line and b" creat(" not in line:
+            raw.read.add(path)
+    elif renamed := _RENAMED.match(line):
+        raw.removed.add(_joined(folder, renamed[1], renamed[2]))
+        raw.moved.add(_joined(folder, renamed[3], renamed[4]))
+    elif linked := _LINKED.match(line):
+        raw.written.add(_joined(folder, linked[3], linked[4]))
+    elif removed := _REMOVED.match(line):
+        raw.removed.add(_joined(folder, removed[1], removed[2]))
+    elif started := _STARTED.match(line):
+        observed.started.add(os.fsdecode(_plain(started[1])))
 
 
 def _joined(folder: bytes, top: bytes | None, path: bytes) -> bytes:
