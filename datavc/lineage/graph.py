@@ -24,7 +24,7 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes by id, and edges in the direction in which data flows. ``top`` is what was asked for; ``cut`` if there is more."""
+    """Nodes by id, and edges in the direction in which data flows. ``top`` is what was asked for."""
 
     top: str
     nodes: dict[str, Node] = field(default_factory=dict)
