@@ -32,7 +32,7 @@ class S3Server:
         nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
         return {**self.keys, **nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
 
-    def make_bucket(self, name: str) -> str:
+    def make_bucket(self, name: str, *, keeps_versions: bool = False) -> str:
         """A new, empty bucket; returns its name, which differs on a server that outlives the tests."""
         import boto3
 
@@ -48,6 +48,8 @@ class S3Server:
         )
         with contextlib.closing(client):
             client.create_bucket(Bucket=name)
+            if keeps_versions:
+                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
 

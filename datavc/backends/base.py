@@ -80,6 +80,10 @@ class Backend(ABC):
     def delete(self, name: str) -> None:
         """Remove the file; one that is not there is no error."""
 
+    def keeps_deleted(self) -> bool:
+        """Whether what was deleted by this object is still there for others, as versions in a bucket are. No request."""
+        return False
+
     @abstractmethod
     def now(self) -> float:
         """Seconds since 1970 by the clock that stamps the files."""

@@ -18,7 +18,8 @@ class Findings:
 
     ``missing_is_missing``: a name that was never used is said not to be there. ``racing_winners``: how many of eight writers
     of one name, at once, were told that theirs is the file; 1 is right. ``clock_difference``: seconds by which the place's
-    clock is ahead. ``checks``: the ways of telling that an upload was damaged which the server knows; buckets alone have any.
+    clock is ahead. ``keeps_deleted``: it is a bucket that keeps earlier versions. ``checks``: the ways of telling that an
+    upload was damaged which the server knows; buckets alone have any.
     """
 
     place: str
@@ -34,6 +35,7 @@ class Findings:
     clock_difference: float
     is_bucket: bool = False
     checks: tuple[str, ...] = ()
+    keeps_deleted: bool = False
 
     @property
     def check(self) -> Check | None:
@@ -75,6 +77,11 @@ class Findings:
             )
         if not self.deletes:
             found.append("files cannot be deleted, so nothing can be cleaned up there")
+        elif self.keeps_deleted:
+            found.append(
+                "the bucket keeps earlier versions of what is deleted, so that gc frees nothing there, "
+                "and what is purged must be deleted there too"
+            )
         if abs(self.clock_difference) > _SKEW_SECONDS:
             found.append(f"the clocks differ by {abs(self.clock_difference):.0f} seconds")
         return found

@@ -85,6 +85,8 @@ class _Probe:
             is_bucket=isinstance(self._bare, S3Backend),
             checks=tuple(check for check in get_args(Check) if self._is_checked(check)),
             deletes=self._holds(lambda: self._deletes(first)),
+            # By now something was deleted.
+            keeps_deleted=self._bare.keeps_deleted(),
         )
 
     def clean_up(self) -> None:

@@ -47,6 +47,7 @@ class S3Backend(Backend):
         self._clients: dict[int, Any] = {}
         self._making = threading.Lock()
         self._bucket_seen = False
+        self._keeps_deleted = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (self.place, self._check, self._conditional)
@@ -174,10 +175,15 @@ class S3Backend(Backend):
         check_name(name)
         with s3_errors(self.place.url, name):
             try:
-                self._client().delete_object(**self._object(name))
+                answer = self._client().delete_object(**self._object(name))
             except self._refused() as error:
                 if error_code(error) not in ("NoSuchKey", "404"):
                     raise
+                return
+        self._keeps_deleted = self._keeps_deleted or bool(answer.get("DeleteMarker"))
+
+    def keeps_deleted(self) -> bool:
+        return self._keeps_deleted
 
     def now(self) -> float:
         from email.utils import parsedate_to_datetime

@@ -41,6 +41,9 @@ class WrappingBackend(Backend):
     def delete(self, name: str) -> None:
         self.inner.delete(name)
 
+    def keeps_deleted(self) -> bool:
+        return self.inner.keeps_deleted()
+
     def now(self) -> float:
         return self.inner.now()
 

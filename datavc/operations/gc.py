@@ -16,7 +16,7 @@ from datavc.errors import ConflictError, OutOfSpace, UsageError
 from datavc.formats.amounts import human_size
 from datavc.formats.times import utc_text
 from datavc.formats.tombstone import Tombstone
-from datavc.operations.steps.cleaning.collecting import checked_clock, opened
+from datavc.operations.steps.cleaning.collecting import checked_clock, opened, tell_of_versions
 from datavc.operations.steps.cleaning.expiring import Expire, expiring
 from datavc.operations.steps.cleaning.marking import Marks, mark, needed_blobs
 from datavc.operations.steps.cleaning.outcome import GcResult, by_path, version_of
@@ -152,6 +152,7 @@ class _Gc:
             census = take_census(self._backend, self._executor)
         self._let_go(id_, kept, census, doomed.values(), needed, grace, has_removed=bool(gone))
         tidy(self._backend, self._now - max(grace, SHORTEST_GRACE_SECONDS))
+        tell_of_versions(self._backend, self._progress)
         result.done = True
         return result
 

@@ -30,6 +30,7 @@ from datavc.operations.steps.cleaning.affected import (
 )
 from datavc.operations.steps.cleaning.alone import all_worktrees
 from datavc.operations.steps.cleaning.clones import clones_of
+from datavc.operations.steps.cleaning.collecting import tell_of_versions
 from datavc.operations.steps.health.named import named_by_pointers
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.afar import looking_afar
@@ -245,6 +246,7 @@ class _Purge:
         with self._repo.cache.scratch() as scratch:
             self._store_purge(store, gone, scratch).run()
         self._progress.end()
+        tell_of_versions(store.backend, self._progress)
 
     def _store_purge(self, store: _Store, gone: set[bytes], scratch: Path) -> StorePurge:
         return StorePurge(

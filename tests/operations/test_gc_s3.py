@@ -107,6 +107,24 @@ def test_a_dry_run_changes_nothing_and_without_a_grace_all_goes_at_once(two: Pro
     two.run("fsck", "-r", "lab", "--full")
 
 
+def test_a_bucket_that_keeps_versions_is_told_of_when_it_is_added_and_whenever_something_is_deleted(
+    project: Project, server: S3Server
+):
+    """Ceph's gateway overwrites there what it must not, and says so to the probe."""
+    project.environment.update(server.environment)
+    url = f"s3://{server.make_bucket('versions', keeps_versions=True)}/x"
+    added = project.run("remote", "add", "lab", url, "--endpoint", server.endpoint)
+    assert "keeps earlier versions of what is deleted" in added.err
+    project.commit("remote")
+    for size in (400_000, 100_000):
+        add(project, size)
+        project.run("push", "--yes")
+    warning = "until they are deleted there, too, the bytes stay"
+    assert warning not in project.run("gc", "-r", "lab", "--grace", "0", "--dry-run").err
+    assert warning in project.run("gc", "-r", "lab", "--grace", "0", "--yes").err
+    assert warning in project.run("purge", "data", "--reason", "x", "--yes").err
+
+
 def test_a_push_of_what_is_doomed_rescues_it(two: Project, later: Later):
     other = two.clone("other")
     other.run("config", "--local", "cache.dir", str(two.root / ".git/datavc/cache"))

@@ -15,6 +15,7 @@ from datavc.locking import take
 from datavc.operations.steps.cleaning.alone import alone
 from datavc.operations.steps.remotes.remotes import open_remote
 from datavc.operations.steps.transfers.transfer import DEFAULT_MEMORY, threads_for, transfer_threads
+from datavc.progress import Progress
 from datavc.repo import Repo
 from datavc.store.cachelock import relied_on
 from datavc.store.note import check_note
@@ -48,6 +49,15 @@ def _only_gc(repo: Repo) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def tell_of_versions(backend: Backend, progress: Progress) -> None:
+    """Say so where what was just deleted is still there."""
+    if backend.keeps_deleted():
+        progress.note(
+            f"warning: {backend.describe()} is in a bucket that keeps earlier versions of what is deleted: "
+            "until they are deleted there, too, the bytes stay"
+        )
 
 
 def checked_clock(backend: Backend) -> float:
