@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 from projects import Project
+from sweeps import says_what_next
 
 _BY_DESCRIPTOR = (
     "write",
@@ -116,6 +117,7 @@ def _strace(project: Project, arguments: list[str], options: list[str], log: Pat
         command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=_SECONDS
     )
     assert "Traceback" not in ended.stderr, ended.stderr
+    assert ended.returncode <= 0 or says_what_next(ended.stderr), ended.stderr
     return ended.returncode
 
 

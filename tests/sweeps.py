@@ -244,10 +244,15 @@ def _in_child(project: Project, arguments: list[str], install: Callable[[], None
         os._exit(code)
 
 
+def says_what_next(err: str) -> bool:
+    """Whether what a command said on standard error has a line on what to do."""
+    return any(word in err for word in ("hint: ", "next: "))
+
+
 def _judged(ended: Result) -> int:
     if "Traceback" in ended.err:
         return CRASHED
-    if ended.code and not any(word in ended.err for word in ("hint: ", "next: ")):
+    if ended.code and not says_what_next(ended.err):
         return AT_A_LOSS
     return ended.code
 
