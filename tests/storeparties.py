@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -123,6 +124,7 @@ class World:
         self._here = _Here()
         self.unseen: set[bytes] = set()
         self._suspected: set[Digest] = set()
+        self._open: Counter[Digest] = Counter()
         self._forgotten: dict[Digest, int] = dict.fromkeys(OBJECTS, 0)
         self._purges = 0
         self._looked = -1
@@ -133,21 +135,32 @@ class World:
         def watched(guard: Guard, root: Root) -> None:
             text = encode_root(root)
             self.unseen.add(text)
+            self._open[root.digest] += 1
+            is_over = True
             try:
                 publish(guard, root)
             except Killed:
-                # See decision 0008. The next that is told so sends it.
+                # See decision 0008: whoever finds the root takes it for sound.
+                is_over = False
+                self._withdrawn(root.digest)
                 raise
             except BaseException:
-                self.unseen.discard(text)
-                if self._purges and self._here.writes and self._stored(root.digest) is None:
+                if self._here.writes:
                     # Of two who write the same, one is told to begin again, and knows nothing of the other.
-                    self.withdrawn += self.promised.pop(root.digest, None) is not None
-                    self._forgotten[root.digest] += 1
+                    self._withdrawn(root.digest)
                 raise
-            self.unseen.discard(text)
+            finally:
+                self._open[root.digest] -= 1
+                self._looked = -1
+                if is_over:
+                    self.unseen.discard(text)
 
         return watched
+
+    def _withdrawn(self, digest: Digest) -> None:
+        if self._purges and self._stored(digest) is None:
+            self.withdrawn += self.promised.pop(digest, None) is not None
+            self._forgotten[digest] += 1
 
     # Who writes
 
@@ -380,7 +393,7 @@ class World:
         return self.plain.find(layout.root_path(REPO_ID, digest))
 
     def _is_unseen(self, digest: Digest) -> bool:
-        return bool(self._purges) and self._stored(digest) in self.unseen
+        return bool(self._purges) and (self._open[digest] > 0 or self._stored(digest) in self.unseen)
 
     def suspect_all(self) -> None:
         """As ``push --check`` from now on: nothing is believed."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from datavc.backends.base import Backend
-from datavc.errors import IntegrityError, ObjectNotFound
+from datavc.errors import IntegrityError, ObjectNotFound, StoredFileNotFound
 from datavc.formats.digest import Digest, hash_function
 from datavc.formats.pack import LIST
 from datavc.formats.packindex import PackIndexReader
@@ -38,7 +38,13 @@ class Live:
         self._readers: dict[str, PackIndexReader] = {}
         partly = {name for root in self._roots if not root.complete for name in root.indexes}
         for name in dict.fromkeys(name for root in self._roots for name in root.indexes):
-            self._readers[name] = open_index(backend, name)
+            try:
+                self._readers[name] = open_index(backend, name)
+            except StoredFileNotFound:
+                # Whoever was writing an incomplete one was killed, or is being refused.
+                if any(root.complete and name in root.indexes for root in self._roots):
+                    raise
+                partly.discard(name)
         algorithms = {reader.algorithm for reader in self._readers.values()}
         self._marks = {
             algorithm: _Marks([one for one in self._readers.values() if one.algorithm == algorithm])

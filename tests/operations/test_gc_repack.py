@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from remotes import add_folder, indexes, overwrite, packs, pushed, roots
 from servers import S3Server, s3_server
 from sweeps import COMPLETED, run_killed
 
+from datavc.formats.root import decode_root, encode_root
 from datavc.operations.steps.cleaning import repacking
+from datavc.store.layout import RESCUE
 
 DAY = 86_400
 
@@ -98,6 +101,18 @@ def test_with_a_grace_what_was_replaced_goes_later(half_dead: Project):
     age(cache(half_dead), 15)
     assert collected(half_dead)["freed_bytes"] > 3_000_000
     assert size(cache(half_dead)) < was / 2
+    assert_whole(half_dead, before)
+
+
+def test_an_unfinished_version_that_names_what_is_gone_hinders_nothing(half_dead: Project):
+    """As a writer leaves it that was killed, or is being refused just now (schedule 20421)."""
+    age(cache(half_dead), 15)
+    path = roots(cache(half_dead))[0]
+    root = decode_root(path.read_bytes())
+    unfinished = replace(root, complete=False, indexes=(f"xxh128-{'0' * 32}",))
+    path.with_name(path.name + RESCUE).write_bytes(encode_root(unfinished))
+    before = half_dead.tree("data")
+    assert collected(half_dead, "--repack")["repacked"] > 0
     assert_whole(half_dead, before)
 
 

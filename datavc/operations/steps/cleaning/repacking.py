@@ -124,7 +124,11 @@ def plan_repack(
 def _users(census: Census, roots: list[Root]) -> dict[bytes, set[tuple[str, bytes]]]:
     """Who needs each pack that may be rewritten. What is incomplete may be completed just now: it is left alone."""
     partly = {
-        pack for root in roots if not root.complete for name in root.indexes for pack in census.named[name]
+        pack
+        for root in roots
+        if not root.complete
+        for name in root.indexes
+        for pack in census.named.get(name, ())
     }
     users: dict[bytes, set[tuple[str, bytes]]] = {}
     for root in roots:
