@@ -22,7 +22,8 @@ from datavc.durable import fsync_file, fsync_folder, storage_errors, write_all
 from datavc.errors import NotFoundError, StorageError, StoredFileNotFound
 from datavc.locking import is_free
 
-_OPEN_FILES = 64
+# Of each thread and folder: what is read comes sorted by pack, and some systems allow a process 256 in all.
+_OPEN_FILES = 16
 REPLACED = "roots/"
 
 

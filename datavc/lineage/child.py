@@ -95,11 +95,11 @@ def run_child(
     began = time.monotonic()
     try:
         popen = Popen(argv, cwd=folder, env=dict(environment), stdout=PIPE, stderr=PIPE)
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(
-            f"there is no program {os.fsdecode(argv[0])}", "see where it is: type -a"
-        ) from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) or _is_nowhere(argv[0], environment):
+            raise NotFoundError(
+                f"there is no program {os.fsdecode(argv[0])}", "see where it is: type -a"
+            ) from None
         raise StorageError.by_system(f"cannot start {os.fsdecode(argv[0])}", error) from error
     assert popen.stdout is not None and popen.stderr is not None
     readers = [
@@ -124,6 +124,13 @@ def run_child(
         system_ms=round(usage.ru_stime * 1000),
         peak_memory=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     )
+
+
+def _is_nowhere(program: str | bytes, environment: Mapping[str, str]) -> bool:
+    """Whether no folder of PATH has it: of a folder that nobody may look into the system says that it may not be started."""
+    name = os.fsencode(program)
+    folders = map(os.fsencode, os.get_exec_path(environment))
+    return b"/" not in name and not any(os.path.lexists(os.path.join(folder, name)) for folder in folders)
 
 
 def _pump(stream: IO[bytes], output: Output) -> None:

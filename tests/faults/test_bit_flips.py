@@ -53,6 +53,7 @@ def small(git_project: Project) -> Project:
 def _flips(file: Path, bits: Bits) -> Iterator[str]:
     """While each is worked on, one bit of the file is another."""
     (stride, first), data = bits, file.read_bytes()
+    file.chmod(0o644)
     with open(file, "r+b", buffering=0) as raw:
         for bit in range(first, len(data) * 8, stride):
             place, mask = bit // 8, 1 << bit % 8

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from planting import Planter, Row, raw_tree
 from projects import Project, Result
-from remotes import add_folder
+from remotes import add_folder, overwrite
 from stored import XXH
 
 from datavc.errors import MalformedError
@@ -143,7 +143,7 @@ def test_fsck_names_every_path_of_what_is_wrong_as_far_as_they_can_be_read(plant
     cache = project.root / CACHE
     (pack,) = [file for file in cache.glob("packs/*/*") if b"damaged" in file.read_bytes()]
     content = pack.read_bytes()
-    pack.write_bytes(content.replace(b"damageddamaged", b"damageddamagex", 1))
+    overwrite(pack, content.replace(b"damageddamaged", b"damageddamagex", 1))
 
     told = project.run("fsck", code=12).out
 

@@ -181,7 +181,7 @@ def test_with_the_interpreter_gone_git_works_on_and_pushing_is_refused(project: 
     planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     planted.chmod(0o755)
     project.git("init", "-q", "--bare", str(tmp_path / "bare"))
-    path = [folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "datavc").exists()]
+    path = [folder for folder in os.environ["PATH"].split(":") if not os.path.exists(f"{folder}/datavc")]
     project.environment["PATH"] = ":".join([".", *path])
 
     project.git("checkout", "-q", "-b", "other")

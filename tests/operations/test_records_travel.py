@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project
+from remotes import overwrite
 
 from datavc.formats.digest import Digest
 from datavc.operations.steps.runs.recordstore import has_record, read_record
@@ -105,7 +106,7 @@ def test_a_record_with_other_bytes_on_the_remote_is_not_believed(shared: Project
     shared.run("push")
     roots = {text: text.replace(":", "-") for text in records(shared)}
     first, second = (next((shared.root.parent / "remote").glob(f"roots/*/{name}")) for name in roots.values())
-    first.write_bytes(second.read_bytes())
+    overwrite(first, second.read_bytes())
     clone = shared.clone("clone")
 
     clone.run("pull")

@@ -99,7 +99,10 @@ def test_the_exit_code_is_the_commands_own_and_every_end_is_recorded(
     assert last(data).status == status
 
 
-def test_what_datavc_cannot_do_is_exit_code_125(data: Project):
+def test_what_datavc_cannot_do_is_exit_code_125(data: Project, tmp_path: Path):
+    assert "no program" in data.datavc("run", "no-such-program", code=125).err
+    (tmp_path / "locked").mkdir(mode=0)
+    data.environment["PATH"] = f"{tmp_path / 'locked'}:{data.environment['PATH']}"
     assert "no program" in data.datavc("run", "no-such-program", code=125).err
     assert data.datavc("run", "-i", "nowhere", "true", code=125).err
     assert data.datavc("run", "-p", "nowhere.toml", "true", code=125).err

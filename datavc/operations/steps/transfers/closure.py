@@ -79,13 +79,12 @@ def find_closure(
 
 class _Walk:
     def __init__(self, repo: Repo, version: Version, there: ObjectIndex) -> None:
-        cache = self._cache = repo.cache
+        self._cache = repo.cache
         self._repo = repo
         self._version = version
         self._there = there
-        self._indexes = [cache.index(version.digest)]
+        self._indexes = [self._cache.index(version.digest)]
         self._lost: set[bytes] = set()
-        self._reader = ObjectReader(cache.backend, cache.algorithm, self._find)
 
     def objects(self, base: Digest | None) -> dict[bytes, int]:
         """Every tree and file that is not as in ``base``, in order, with the size of files."""
@@ -152,8 +151,10 @@ class _Walk:
         if location is None:
             # Nobody here knows which chunks it has: what the remote says of it can be proved by a pull alone.
             return
+        # Not kept, since it refers to this walk: the files that both hold open are closed when the walk is dropped.
+        reader = ObjectReader(self._cache.backend, self._cache.algorithm, self._find)
         try:
-            for listed in self._reader.levels(digest, location):
+            for listed in reader.levels(digest, location):
                 yield from listed.digests
         except ObjectNotFound:
             self._lost.add(digest)
