@@ -16,13 +16,9 @@ from datavc.errors import (
     DatavcError,
     IntegrityError,
     MalformedError,
-    NotFoundError,
-    StorageError,
-    TransientError,
 )
 from datavc.formats.amounts import count, human_size
 from datavc.formats.digest import Digest
-from datavc.formats.pack import LIST
 from datavc.operations.fsck import FsckResult
 from datavc.operations.fsck_remote import fsck_remote
 from datavc.operations.repair import RepairedVersion, RepairResult
@@ -38,9 +34,9 @@ from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 from datavc.store import layout
 from datavc.store.checklog import ANEW
-from datavc.store.index import Location, ObjectIndex
+from datavc.store.index import ObjectIndex
 from datavc.store.note import STORE_FORMAT
-from datavc.store.reader import ObjectReader
+from datavc.store.reindexing import can_be_read
 from datavc.store.remote import RemoteStore
 from datavc.store.replacing import copy_aside
 from datavc.store.roots import list_roots
@@ -168,26 +164,12 @@ def _all_elsewhere(store: RemoteStore, useless: set[str], kept: set[str], damage
         found = others.find_many(rows)
         reader = store.reader(index)
         return any(
-            layout.pack_path(location[0]) not in damaged or _can_be_read(reader, digest, location)
+            layout.pack_path(location[0]) not in damaged or can_be_read(reader, digest, location)
             for digest, location in rows.items()
             if digest not in found
         )
 
     return {name for name in useless if not has_more(name)}
-
-
-def _can_be_read(reader: ObjectReader, digest: bytes, location: Location) -> bool:
-    """Of what is kept as a list, the list."""
-    try:
-        if location[4] & LIST:
-            reader.chunk_list(digest, location)
-        else:
-            reader.read_whole(digest, location)
-    except TransientError:
-        return True
-    except (IntegrityError, NotFoundError, StorageError):
-        return False
-    return True
 
 
 def _damaged_packs(found: FsckResult) -> set[bytes]:

@@ -9,21 +9,32 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from datavc.backends.base import Backend
-from datavc.errors import DatavcError, MalformedError
+from datavc.errors import (
+    DatavcError,
+    IntegrityError,
+    MalformedError,
+    NotFoundError,
+    StorageError,
+    TransientError,
+)
+from datavc.formats.pack import LIST
 from datavc.formats.packindex import PackIndexReader
 from datavc.store import layout
-from datavc.store.index import IndexBuilder
+from datavc.store.index import IndexBuilder, Location, ObjectIndex
 from datavc.store.packreader import read_footer
 from datavc.store.packwriter import SealedPack
+from datavc.store.reader import ObjectReader
 from datavc.store.replacing import ReplacingBackend
 
 
 def rebuild_indexes(backend: Backend, damaged: Iterable[str], named: Iterable[bytes]) -> None:
     """Write pack indexes of the packs that those named ``damaged`` were about, and one of what no index tells of.
 
-    ``named`` are the packs that sound indexes name. What is damaged is replaced by its like, with a copy in quarantine.
+    ``named`` are the packs that sound indexes name. What is damaged is replaced by its like, with a copy in quarantine; what
+    it still tells of packs that do not tell what they hold, and what can be read there, goes into an index of its own.
 
     Raises:
         StorageError: the store cannot be listed, or refuses to be written.
@@ -35,12 +46,73 @@ def rebuild_indexes(backend: Backend, damaged: Iterable[str], named: Iterable[by
         with suppress(MalformedError):
             sizes[layout.sealed_raw(file.name.rpartition("/")[2])] = file.size
     rest = sizes.keys() - set(named)
+    told = [row for name in damaged for row in rows_left(backend, name)]
     for name in damaged:
-        packs = _packs_of(backend, name)
-        if packs and packs.items() <= sizes.items():
-            _publish(target, packs)
-            rest -= packs.keys()
+        packs = dict(_packs_of(backend, name).items() & sizes.items())
+        _publish(target, packs)
+        rest -= packs.keys()
     _publish(target, {pack: sizes[pack] for pack in rest})
+    _publish_rows(target, told)
+
+
+class Told(NamedTuple):
+    """A row of a damaged pack index, and the length that its pack must have."""
+
+    algorithm: str
+    digest: bytes
+    location: Location
+    size: int
+
+
+def rows_left(backend: Backend, name: str) -> list[Told]:
+    """What a damaged pack index still tells of, as far as it can be read and its pack does not tell of it."""
+    path = layout.index_path(name)
+    silent: dict[bytes, bool] = {}
+    found = []
+    try:
+        algorithm = PackIndexReader(partial(backend.read, path), backend.head(path).size).algorithm
+        index = ObjectIndex(backend, algorithm, [name], look=False)
+        reader, sizes = ObjectReader(backend, algorithm, index.find), index.packs()
+        for digest, location in index.locations():
+            pack = location[0]
+            if pack not in silent:
+                silent[pack] = _is_silent(backend, pack)
+            if silent[pack] and can_be_read(reader, digest, location):
+                found.append(Told(algorithm, digest, location, sizes[pack]))
+    except (IntegrityError, NotFoundError):
+        pass  # What came before that is told.
+    return found
+
+
+def _is_silent(backend: Backend, pack: bytes) -> bool:
+    try:
+        read_footer(backend, pack, backend.head(layout.pack_path(pack)).size)
+    except DatavcError:
+        return True
+    return False
+
+
+def can_be_read(reader: ObjectReader, digest: bytes, location: Location) -> bool:
+    """Whether the bytes there are the object's; of what is kept as a list, whether the list is one."""
+    try:
+        if location[4] & LIST:
+            reader.chunk_list(digest, location)
+        else:
+            reader.read_whole(digest, location)
+    except TransientError:
+        return True
+    except (IntegrityError, NotFoundError, StorageError):
+        return False
+    return True
+
+
+def _publish_rows(target: Backend, rows: list[Told]) -> None:
+    builders: dict[str, IndexBuilder] = {}
+    for row in rows:
+        builder = builders.setdefault(row.algorithm, IndexBuilder(row.algorithm))
+        builder.add(row.digest, row.location, row.size)
+    for builder in builders.values():
+        builder.publish(target)
 
 
 def _packs_of(backend: Backend, name: str) -> dict[bytes, int]:

@@ -12,8 +12,11 @@ from projects import Project
 from remotes import Stopped, flip, indexes, overwrite, packs, push_two, roots, stop_at, watch_remotes
 from spoiling import readable_in
 
+from datavc.backends.folder import FolderBackend
 from datavc.operations.repair_remote import repair_remote
 from datavc.repo import Repo
+from datavc.store import layout
+from datavc.store.index import ObjectIndex
 
 
 @pytest.fixture
@@ -94,6 +97,23 @@ def test_what_no_root_leads_to_stays_readable(project: Project, remote: Path):
     assert before
     project.run("fsck", "-r", "origin", "--full", "--repair", code=None)
     assert readable_in(remote) >= before
+
+
+def test_what_a_damaged_pack_index_alone_tells_of_stays_readable(project: Project, remote: Path):
+    # Two are swapped, and packs of one are cut off, which do not tell any more what they hold.
+    one, other, *_ = indexes(remote)
+    mine = ObjectIndex(FolderBackend(remote), "xxh128", [one.name]).packs()
+    swapped = one.read_bytes(), other.read_bytes()
+    overwrite(other, swapped[0])
+    overwrite(one, swapped[1])
+    for pack in packs(remote):
+        if layout.sealed_raw(pack.name) in mine:
+            overwrite(pack, pack.read_bytes()[:-10])
+    before = readable_in(remote)
+    clone = project.clone("clone")
+    clone.run("config", "--local", "remote.origin.allow", str(remote))
+    clone.run("fsck", "-r", "origin", "--full", "--repair", code=12)
+    assert before and before <= readable_in(remote)
 
 
 def test_a_repair_without_full_reads_no_pack_and_mends_what_is_lost(project: Project, remote: Path):
