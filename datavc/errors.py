@@ -30,14 +30,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+AGAIN = "run the same command again"
 # What to do next when the system refuses; the same wherever it does.
 SYSTEM_HINTS = {
-    errno.ENOSPC: "free some space there, then run the same command again",
-    errno.EDQUOT: "make room in the quota, then run the same command again",
+    errno.ENOSPC: f"free some space there, then {AGAIN}",
+    errno.EDQUOT: f"make room in the quota, then {AGAIN}",
     errno.EMFILE: "raise the limit on open files: ulimit -n 4096",
-    errno.EIO: "the disk or its connection may be failing: see what `dmesg` says, then run the same command again",
-    errno.EROFS: "mount it so that it can be written to, then run the same command again",
-    errno.EINTR: "run the same command again",
+    errno.EIO: f"the disk or its connection may be failing: see what `dmesg` says, then {AGAIN}",
+    errno.EROFS: f"mount it so that it can be written to, then {AGAIN}",
+    errno.EINTR: AGAIN,
 }
 
 

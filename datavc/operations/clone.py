@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datavc.durable import storage_errors
-from datavc.errors import DatavcError
+from datavc.errors import AGAIN, DatavcError
 from datavc.formats.paths import shell_word, show
 from datavc.formats.secrets import redact
 from datavc.git.cloning import clone as clone_git
@@ -57,6 +57,11 @@ def clone(
             f"the git repository was cloned into {show(os.fsencode(target))}, without all of its datasets"
         )
         go_on = f"cd {shell_word(os.fsencode(target))} && datavc pull"
-        error.hint = f"{error.hint}\nthen: {go_on}" if error.hint else go_on
+        hint = error.hint or AGAIN
+        # Cloning again is refused, since the folder is there.
+        if AGAIN in hint:
+            error.hint = hint.replace(f"then {AGAIN}", f"then: {go_on}").replace(AGAIN, go_on)
+        else:
+            error.hint = f"{hint}\nthen: {go_on}"
         raise
     return CloneResult(target, pulled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from projects import Project
 from servers import S3Server, free_port, running, s3_server
+
+from datavc.errors import StorageError
+from datavc.operations import clone
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,24 @@ def test_where_the_data_cannot_be_had_the_clone_is_there_and_the_way_on_is_said(
     assert f"then: cd {beside.root / 'clone'} && datavc pull" in result.err
     (beside.root / "moved").rename(beside.root / "store")
     Project(beside.root / "clone", pushed.environment).run("pull")
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(errno.ENOSPC, "free some space there, then: "), (errno.EINTR, ""), (errno.EACCES, "")],
+)
+def test_a_clone_that_the_disk_cut_off_is_gone_on_with_by_a_pull_and_not_by_another_clone(
+    pushed: Project, monkeypatch: pytest.MonkeyPatch, number: int, before: str
+):
+    def fail(*arguments: object, **options: object) -> None:
+        raise StorageError.by_system("x", OSError(number, "cut off"))
+
+    monkeypatch.setattr(clone, "pull", fail)
+    beside = Project(pushed.root.parent, pushed.environment)
+    said = beside.run("clone", "project", "clone", code=1).err
+
+    assert f"hint: {before}cd {beside.root / 'clone'} && datavc pull\n" in said
+    assert "same command" not in said
 
 
 def test_a_risky_address_is_not_contacted_by_a_clone(pushed: Project):
