@@ -117,17 +117,28 @@ def doom(backend: Backend, repo: str, id_: str, garbage: Garbage) -> None:
     backend.write(f"{layout.TRASH}{id_}", encoded)
 
 
-def removed_roots(backend: Backend) -> dict[str, tuple[float, list[Root]]]:
-    """What was removed and can be put back: by the tombstone's id, since when, and the roots. Raises MalformedError."""
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Roots that a gc has removed, and whether it may still be at it."""
+
+    roots: list[Root]
+    under_way: bool
+
+
+def removed_roots(backend: Backend) -> dict[str, Removed]:
+    """What was removed and can be put back, by the tombstone's id. Raises MalformedError."""
     found = {}
-    for file in backend.list(layout.TRASH):
-        if file.name.endswith(REMOVED):
+    files = {file.name: file for file in backend.list(layout.TRASH)}
+    for name, file in files.items():
+        if name.endswith(REMOVED):
             try:
-                removed = decode_removed(backend.read(file.name), file.name)
+                removed = decode_removed(backend.read(name), name)
             except StoredFileNotFound:
                 continue
-            roots = [decode_root(text.encode("ascii"), file.name) for text in removed.roots]
-            found[file.name.removeprefix(layout.TRASH).removesuffix(REMOVED)] = file.modified, roots
+            roots = [decode_root(text.encode("ascii"), name) for text in removed.roots]
+            stone = name.removesuffix(REMOVED)
+            under_way = stone not in files and backend.now() - file.modified < CLAIM_SECONDS
+            found[stone.removeprefix(layout.TRASH)] = Removed(roots, under_way)
     return found
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from killing import Killed
@@ -22,6 +24,8 @@ from datavc.formats.digest import Digest
 from datavc.formats.root import encode_root
 from datavc.formats.tombstone import RemovedRoots, Tombstone, encode_removed
 from datavc.locking import Patience, waiting
+from datavc.operations.steps.cleaning.restoring import put_back
+from datavc.progress import SILENT
 from datavc.repo import Repo
 from datavc.store import layout, tombstones
 from datavc.store.cachelock import relied_on, to_oneself
@@ -134,6 +138,23 @@ def test_a_root_whose_removal_is_under_way_does_not_pass_for_new_until_that_is_o
         backend.delete(f"trash/some-id{REMOVED}")
         fresh.renew(DIGEST)
         assert fresh.root(DIGEST).when > written.when
+
+
+def test_who_restores_leaves_the_note_of_a_removal_under_way(tmp_path: Path):
+    """The root is there and will be deleted: without the note, a push would renew it and not know (schedule 100253)."""
+    clock = Clock()
+    backend = ClockedBackend(clock)
+    make = new_root(REPO_ID, DIGEST, kind="file", size=1, files=1, path=b"data", commit=None)
+    index = write_index(backend, write_packs(backend, tmp_path, contents(3)))
+    root = publish_root(backend, "xxh128", make, [index], begin_writing(backend, "xxh128"))
+    removed = RemovedRoots(REPO_ID, "who", root.when, (encode_root(root).decode(),))
+    backend.write(f"trash/some-id{REMOVED}", encode_removed(removed))
+    repo: Any = SimpleNamespace(config=SimpleNamespace(repo_id=REPO_ID), algorithm="xxh128")
+    assert put_back(repo, backend, None, SILENT) == []
+    assert [file.name for file in backend.list(layout.TRASH)] == [f"trash/some-id{REMOVED}"]
+    clock.seconds += 2 * 3600
+    put_back(repo, backend, None, SILENT)
+    assert not list(backend.list(layout.TRASH))
 
 
 class Unlooked(ClockedBackend):

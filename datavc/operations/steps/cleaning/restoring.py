@@ -37,9 +37,10 @@ def put_back(
         MalformedError: what is noted of them cannot be read. StorageError.
     """
     restored = []
-    for id_, (_, roots) in removed_roots(backend).items():
-        lost = False
-        for root in roots:
+    for id_, removed in removed_roots(backend).items():
+        # What says that it is under way stays: by it, writers know that a root which is there may still be deleted.
+        lost = removed.under_way
+        for root in removed.roots:
             is_theirs = root.repo != repo.config.repo_id
             if is_theirs or (wanted is not None and root.digest not in wanted):
                 lost = True
