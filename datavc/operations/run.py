@@ -9,7 +9,6 @@ from datavc.errors import UsageError
 from datavc.lineage.child import Output, run_child
 from datavc.lineage.observed import Observed, hook_environment, read_log, seed_environment
 from datavc.lineage.preload import library_for
-from datavc.lineage.tracing import read_trace, traced
 from datavc.operations.recording import Recording, RunResult, now
 from datavc.operations.steps.runs.facts import Facts, Order
 from datavc.progress import SILENT, Progress
@@ -61,7 +60,11 @@ def _execute(repo: Repo, order: Order, outside: dict[str, str], show_out: Show, 
         began = log.stat()
         start = now()
         trace = scratch / "trace"
-        words = traced(argv, trace) if order.trace == "full" else argv
+        words = argv
+        if order.trace == "full":
+            from datavc.lineage.tracing import traced
+
+            words = traced(argv, trace)
         # Where strace sees all, the library would see it again.
         library = library_for(log) if order.trace == "auto" else None
         given = seed_environment(outside, order.seed)
@@ -71,6 +74,8 @@ def _execute(repo: Repo, order: Order, outside: dict[str, str], show_out: Show, 
         observed = Observed() if order.trace == "off" else read_log(log, began)
         observed.command = argv[0]
         if order.trace == "full":
+            from datavc.lineage.tracing import read_trace
+
             observed = read_trace(trace, order.folder, observed, began)
     if order.seed is not None:
         observed.seeded.add("PYTHONHASHSEED")
