@@ -106,9 +106,7 @@ def run_child(
         Thread(target=_pump, args=(stream, output), daemon=True)
         for stream, output in ((popen.stdout, out), (popen.stderr, err))
     ]
-    for reader in readers:
-        reader.start()
-    status, usage, interrupted = _wait(popen.pid)
+    status, usage, interrupted = _wait(popen.pid, readers)
     popen.returncode = os.waitstatus_to_exitcode(status)
     for reader in readers:
         reader.join(_LAST_WORDS_SECONDS)
@@ -139,10 +137,14 @@ def _pump(stream: IO[bytes], output: Output) -> None:
         output.take(piece)
 
 
-def _wait(pid: int) -> tuple[int, struct_rusage, bool]:
+def _wait(pid: int, readers: Sequence[Thread]) -> tuple[int, struct_rusage, bool]:
     interrupted = False
     while True:
         try:
+            # As soon as one is at work, people see what the command says, and may press Ctrl-C.
+            for reader in readers:
+                if reader.ident is None:
+                    reader.start()
             _, status, usage = os.wait4(pid, 0)
             return status, usage, interrupted
         except KeyboardInterrupt as stop:
