@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from schedules import Clock, ClockedBackend, Inline, Killed, Schedule, ScheduledBackend, at_random
+from schedules import Choose, Clock, ClockedBackend, Inline, Killed, Schedule, ScheduledBackend
 from stored import REPO_ID, XXH, contents, write_index, write_packs
 
 from datavc.backends.base import Backend, is_there
@@ -104,7 +104,7 @@ class _Here(threading.local):
 class World:
     """A store, its clock, and what was promised, since when. ``purged`` are objects of which a purge has at least begun."""
 
-    def __init__(self, seed: int, scratch: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, choose: Choose, scratch: Path, patch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         self.scratch = scratch
         for module in (times, tombstones, claim, garbage, collecting):
@@ -115,7 +115,7 @@ class World:
         patch.setattr(repacking, "MAX_INDEXES", 1)
         patch.setattr(Guard, "_publish", self._published(Guard._publish))
         self.plain = Watched(self.clock)
-        self.schedule = Schedule(at_random(seed))
+        self.schedule = Schedule(choose)
         self.backend = ScheduledBackend(self.plain, self.schedule)
         self.promised: dict[Digest, float] = {}
         self.purged: set[bytes] = set()

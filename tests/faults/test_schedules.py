@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from schedules import at_random, in_turns
 from stored import XXH, unpacked
 from storeparties import OBJECTS, TO_PURGE, VERSIONS, World
 
@@ -41,7 +42,7 @@ def parties(world: World, chance: random.Random) -> list[Callable[[], None]]:
 
 
 def play(seed: int, scratch: Path, patch: pytest.MonkeyPatch) -> World:
-    world, chance = World(seed, scratch, patch), random.Random(seed)
+    world, chance = World(at_random(seed), scratch, patch), random.Random(seed)
     actors = parties(world, chance)
     dying = chance.sample(range(len(actors)), chance.choice([0, 1, 1, 2]))
     for number, actor in enumerate(actors):
@@ -110,3 +111,35 @@ def test_what_was_promised_is_there_in_every_order(
         record_property(name, count)
     assert not failures, "\n".join(failures)
     assert seed is not None or all(counts.values()), counts
+
+
+_MANY = 10_000
+_STOPS, _KILLS = 30, 40
+
+
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_two_gcs_and_a_push_that_is_killed_leave_nothing_that_the_next_push_relies_on(
+    tmp_path: Path, stride: int, record_property: Callable[[str, object], None]
+):
+    """One gc stops at each of its requests, another does all of its work, a push is killed at each of its own."""
+    numbers = range(0, _STOPS * _KILLS, stride)
+    killed = 0
+    for number in numbers:
+        stop, kill = divmod(number, _KILLS)
+        with pytest.MonkeyPatch.context() as patch:
+            world = World(in_turns((0, stop), (1, _MANY), (2, _MANY), (0, _MANY)), tmp_path, patch)
+            chance = random.Random(number)
+            world.push("a", 1, chance)
+            world.clock.seconds += 20 * 86_400
+            world.schedule.add(lambda world=world: world.collect(1))
+            world.schedule.add(lambda world=world: world.collect(1))
+            world.schedule.add(lambda world=world, chance=chance: world.push("a", 2, chance), kill)
+            try:
+                world.schedule.run(world.check)
+                assert not world.schedule.failures, world.schedule.failures
+            except AssertionError as error:
+                raise AssertionError(f"gc stops after {stop}, push is killed at {kill}: {error}") from error
+            killed += world.killed
+    record_property("schedules", len(numbers))
+    record_property("killed", killed)
+    assert killed > len(numbers) / 4
