@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from projects import Project, environment_of
-from servers import end_servers
+from servers import KEYS, end_servers
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +21,12 @@ settings.load_profile("any machine")
 for _sent in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_sent) == signal.SIG_IGN:
         signal.signal(_sent, lambda *_: None)
+
+
+# The servers of tests are on this machine, whatever proxy leads to the others, and want no keys but those of CI.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+for _name in [name for name in os.environ if name.startswith("AWS_") and name not in KEYS]:
+    del os.environ[_name]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -199,7 +199,7 @@ def environment_of(home: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("DATAVC_", "GIT_", "XDG_"))
+        if not name.startswith(("AWS_", "DATAVC_", "GIT_", "JPY_", "PRE_COMMIT_", "XDG_"))
         and name not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}
     }
     return kept | {

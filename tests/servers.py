@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +17,7 @@ from pathlib import Path
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret-of-no-worth"}
 START_SECONDS = 60
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,6 @@ class S3Server:
         return name
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def answers(url: str) -> bool:
     """Whether somebody speaks HTTP there, whatever they say."""
     try:
@@ -74,26 +67,27 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def running(
-    command: list[str], url: str, log: Path, environment: dict[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that answers at ``url``; it is ended, with what it started, when the block is left."""
-    with log.open("ab") as output:
+def running(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """A server that takes whatever port is free, and says where it is in what it prints; the address, once it answers.
+
+    It is ended, with what it started, when the block is left.
+    """
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             start_new_session=True,
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not answers(url):
+        while not ((said := _ADDRESS.search(log.read_text())) and answers(f"{said[0]}/")):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text()[-2000:]}")
             time.sleep(0.05)
-        yield process
+        yield said[0]
     finally:
         end(process)
 
@@ -122,10 +116,8 @@ def moto_server(folder: Path) -> Iterator[S3Server]:
     """
     if not _moto:
         _share_models()
-        port = free_port()
-        endpoint = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        _kept.enter_context(running(command, f"{endpoint}/moto-api/", folder / "moto.log", KEYS))
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        endpoint = _kept.enter_context(running(command, folder / "moto.log", KEYS))
         _moto.append(S3Server(endpoint, lasts=True))
     yield _moto[0]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project
-from servers import S3Server, free_port, running, s3_server
+from servers import S3Server, running, s3_server
 
 from datavc.errors import StorageError
 from datavc.operations import clone
@@ -164,22 +164,12 @@ def test_a_version_is_got_from_a_bucket(pushed: Project, server: S3Server):
 
 
 def test_a_version_is_got_from_a_web_server(pushed: Project, tmp_path: Path):
-    port = free_port()
-    store = pushed.root.parent / "store"
-    command = [
-        sys.executable,
-        "-m",
-        "http.server",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--directory",
-        str(store),
-    ]
+    store = str(pushed.root.parent / "store")
+    command = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", store]
     beside = Project(pushed.root.parent, pushed.environment)
     repo = json.loads(pushed.run("config", "repo", "--json").out)[0]["value"]
-    with running(command, f"http://127.0.0.1:{port}/", tmp_path / "web.log"):
-        words = ["get", f"http://127.0.0.1:{port}", digest_of(pushed), "-o", "got"]
+    with running(command, tmp_path / "web.log") as address:
+        words = ["get", address, digest_of(pushed), "-o", "got"]
         assert "--repo ID" in beside.run(*words, code=2).err
         beside.run(*words, "--repo", repo)
 
