@@ -23,20 +23,18 @@ from datavc.formats.pack import (
     DATA,
     LIST,
     META,
-    TAIL_BYTES,
-    PackFooter,
-    decode_pack_footer,
     decode_pack_header,
-    decode_pack_tail,
 )
 from datavc.formats.root import Root
 from datavc.store import layout
 from datavc.store.cache import Cache
 from datavc.store.check import check_blob, check_pack
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
+from datavc.store.packreader import locations, read_footer
 from datavc.store.packstream import PackStream, closing_streams
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
+from datavc.store.reindexing import footer_despite, rows_left
 from datavc.store.replacing import ReplacingBackend
 from datavc.store.roots import MAX_INDEXES, list_roots, write_root
 
@@ -80,7 +78,8 @@ class Mender:
             # What takes the place of something damaged may be that as it once was, under the name that it has.
             old = {layout.index_path(name) for name in damaged_indexes} | {*map(layout.pack_path, damaged)}
             store = ReplacingBackend(self._backend, old)
-            new = self._rewrite(store, affected, damaged, orphans - damaged, indexes)
+            untold = self._untold(orphans & damaged, damaged_indexes)
+            new = self._rewrite(store, affected, damaged, orphans - damaged, untold, indexes)
             self._new += new
             self._replaced.update(affected, damaged_indexes)
             old |= {layout.index_path(name) for name in affected}
@@ -110,7 +109,7 @@ class Mender:
 
     def _renew(self, root: Root, new: list[str]) -> None:
         names = tuple(dict.fromkeys([*(n for n in root.indexes if n not in self._replaced), *new]))
-        if len(names) <= MAX_INDEXES:
+        if 1 <= len(names) <= MAX_INDEXES:
             write_root(self._backend, replace(root, indexes=names))
 
     # What is damaged
@@ -206,11 +205,15 @@ class Mender:
         affected: dict[str, ObjectIndex],
         damaged: set[bytes],
         orphans: set[bytes],
+        untold: dict[bytes, Location],
         indexes: dict[str, ObjectIndex],
     ) -> list[str]:
-        """Store what is sound of the damaged packs; returns the pack indexes that name all that the affected ones did."""
+        """Store what is sound of the damaged packs; returns the pack indexes that name all that the affected ones did.
+
+        ``untold`` is what of them no sound pack index tells.
+        """
         builder = IndexBuilder(self._cache.algorithm)
-        suspects: list[tuple[bytes, Location]] = []
+        suspects = list(untold.items())
         for index in affected.values():
             sizes = index.packs()
             for digest, location in index.locations():
@@ -219,7 +222,7 @@ class Mender:
                 else:
                     builder.add(digest, location, sizes[location[0]])
         for pack in orphans:
-            self._index_orphan(builder, pack)
+            untold = dict(self._index_orphan(builder, pack)) | untold
         saved: set[bytes] = set()
         with self._cache.scratch() as scratch:
             streams = {
@@ -229,27 +232,46 @@ class Mender:
                 for content in (DATA, META)
             }
             with closing_streams(streams.values()):
-                for digest, entry, location, content in self._sound_entries(suspects, list(indexes)):
+                for digest, entry, location, content in self._sound_entries(suspects, untold, list(indexes)):
                     form, packed = location[4] & 1, location[4] >> 1
                     streams[content].add_stored(digest, entry, location[3], form, packed)
                     saved.add(digest)
         self._lost |= {digest for digest, _ in suspects} - saved
         return builder.publish(store)
 
-    def _index_orphan(self, builder: IndexBuilder, pack: bytes) -> None:
-        data = self._backend.read(layout.pack_path(pack))
-        start, length, digest = decode_pack_tail(data[-TAIL_BYTES:], len(data))
-        footer: PackFooter = decode_pack_footer(
-            data[:HEADER_BYTES], data[start : start + length], digest, start
-        )
-        if footer.algorithm == self._cache.algorithm:
-            builder.add_pack(SealedPack(pack, len(data), Path(), footer))
+    def _index_orphan(self, builder: IndexBuilder, pack: bytes) -> Iterator[tuple[bytes, Location]]:
+        """Take a sound pack into an index; returns what lies where in it."""
+        size = self._backend.head(layout.pack_path(pack)).size
+        footer = read_footer(self._backend, pack, size)
+        if footer.algorithm != self._cache.algorithm:
+            return iter(())
+        builder.add_pack(SealedPack(pack, size, Path(), footer))
+        return locations(pack, footer)
+
+    def _untold(self, packs: set[bytes], damaged_indexes: list[str]) -> dict[bytes, Location]:
+        """What damaged packs say that they hold, and what damaged pack indexes say of those that do not."""
+        found: dict[bytes, Location] = {}
+        for name in damaged_indexes:
+            rows = rows_left(self._backend, name)
+            found |= {row.digest: row.location for row in rows if row.algorithm == self._cache.algorithm}
+        for pack in packs:
+            with suppress(DatavcError):
+                size = self._backend.head(layout.pack_path(pack)).size
+                footer = footer_despite(self._backend, pack, size, self._cache.algorithm)
+                if footer.algorithm == self._cache.algorithm:
+                    found.update(locations(pack, footer))
+        return found
 
     def _sound_entries(
-        self, suspects: list[tuple[bytes, Location]], names: list[str]
+        self, suspects: list[tuple[bytes, Location]], untold: dict[bytes, Location], names: list[str]
     ) -> Iterator[tuple[bytes, bytes, Location, int]]:
         """Those entries of damaged packs that are what their digest says, with the kind of content they lie among."""
-        reader = self._reader(names)
+        told = ObjectIndex(self._backend, self._cache.algorithm, names, look=False)
+        reader = ObjectReader(
+            self._backend,
+            self._cache.algorithm,
+            lambda digest: told.find(digest) or untold.get(digest),
+        )
         contents: dict[bytes, int] = {}
         for digest, location in sorted(suspects, key=lambda item: item[1][:2]):
             pack, offset, stored, *_ = location

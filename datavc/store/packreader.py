@@ -32,8 +32,8 @@ class PackEntry(NamedTuple):
         return None if self.stored is self.raw else self.stored
 
 
-def read_footer(backend: Backend, name: bytes, size: int) -> PackFooter:
-    """What the pack of that raw name and ``size`` bytes holds, in three small reads.
+def read_footer(backend: Backend, name: bytes, size: int, header: bytes | None = None) -> PackFooter:
+    """What the pack of that raw name and ``size`` bytes holds, in three small reads; ``header`` stands for its own.
 
     Raises:
         StorageError, StoredFileNotFound, MalformedError: it is not there, or does not end as a pack.
@@ -42,7 +42,7 @@ def read_footer(backend: Backend, name: bytes, size: int) -> PackFooter:
     tail = backend.read(path, max(0, size - TAIL_BYTES), min(size, TAIL_BYTES))
     start, length, digest = decode_pack_tail(tail, size)
     return decode_pack_footer(
-        backend.read(path, 0, HEADER_BYTES), backend.read(path, start, length), digest, start
+        header or backend.read(path, 0, HEADER_BYTES), backend.read(path, start, length), digest, start
     )
 
 

@@ -19,8 +19,9 @@ from datavc.errors import (
     NotFoundError,
     StorageError,
     TransientError,
+    UnsupportedFormat,
 )
-from datavc.formats.pack import LIST
+from datavc.formats.pack import DATA, LIST, PackFooter, encode_pack_header
 from datavc.formats.packindex import PackIndexReader
 from datavc.store import layout
 from datavc.store.index import IndexBuilder, Location, ObjectIndex
@@ -30,11 +31,12 @@ from datavc.store.reader import ObjectReader
 from datavc.store.replacing import ReplacingBackend
 
 
-def rebuild_indexes(backend: Backend, damaged: Iterable[str], named: Iterable[bytes]) -> None:
+def rebuild_indexes(backend: Backend, damaged: Iterable[str], named: Iterable[bytes], algorithm: str) -> None:
     """Write pack indexes of the packs that those named ``damaged`` were about, and one of what no index tells of.
 
-    ``named`` are the packs that sound indexes name. What is damaged is replaced by its like, with a copy in quarantine; what
-    it still tells of packs that do not tell what they hold, and what can be read there, goes into an index of its own.
+    ``named`` are the packs that sound indexes name; one whose header is damaged counts as one of ``algorithm``. What is
+    damaged is replaced by its like, with a copy in quarantine; what it still tells of packs that do not tell what they hold,
+    and what can be read there, goes into an index of its own.
 
     Raises:
         StorageError: the store cannot be listed, or refuses to be written.
@@ -49,9 +51,9 @@ def rebuild_indexes(backend: Backend, damaged: Iterable[str], named: Iterable[by
     told = [row for name in damaged for row in rows_left(backend, name)]
     for name in damaged:
         packs = dict(_packs_of(backend, name).items() & sizes.items())
-        _publish(target, packs)
+        _publish(target, packs, algorithm)
         rest -= packs.keys()
-    _publish(target, {pack: sizes[pack] for pack in rest})
+    _publish(target, {pack: sizes[pack] for pack in rest}, algorithm)
     _publish_rows(target, told)
 
 
@@ -76,7 +78,7 @@ def rows_left(backend: Backend, name: str) -> list[Told]:
         for digest, location in index.locations():
             pack = location[0]
             if pack not in silent:
-                silent[pack] = _is_silent(backend, pack)
+                silent[pack] = _is_silent(backend, pack, algorithm)
             if silent[pack] and can_be_read(reader, digest, location):
                 found.append(Told(algorithm, digest, location, sizes[pack]))
     except (IntegrityError, NotFoundError):
@@ -84,9 +86,19 @@ def rows_left(backend: Backend, name: str) -> list[Told]:
     return found
 
 
-def _is_silent(backend: Backend, pack: bytes) -> bool:
+def footer_despite(backend: Backend, pack: bytes, size: int, algorithm: str) -> PackFooter:
+    """What a pack holds; it is taken for one of ``algorithm`` where its header is damaged. Raises as ``read_footer``."""
     try:
-        read_footer(backend, pack, backend.head(layout.pack_path(pack)).size)
+        return read_footer(backend, pack, size)
+    except UnsupportedFormat:
+        raise
+    except MalformedError:
+        return read_footer(backend, pack, size, encode_pack_header(algorithm, DATA))
+
+
+def _is_silent(backend: Backend, pack: bytes, algorithm: str) -> bool:
+    try:
+        footer_despite(backend, pack, backend.head(layout.pack_path(pack)).size, algorithm)
     except DatavcError:
         return True
     return False
@@ -124,12 +136,12 @@ def _packs_of(backend: Backend, name: str) -> dict[bytes, int]:
         return {}
 
 
-def _publish(target: Backend, packs: Mapping[bytes, int]) -> None:
+def _publish(target: Backend, packs: Mapping[bytes, int], algorithm: str) -> None:
     """Also of a pack that is damaged, if it tells what it holds: what is sound in it can be read then."""
     builders: dict[str, IndexBuilder] = {}
     for pack, size in sorted(packs.items()):
         try:
-            footer = read_footer(target, pack, size)
+            footer = footer_despite(target, pack, size, algorithm)
         except DatavcError:
             continue
         builder = builders.setdefault(footer.algorithm, IndexBuilder(footer.algorithm))

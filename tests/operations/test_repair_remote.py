@@ -116,6 +116,18 @@ def test_what_a_damaged_pack_index_alone_tells_of_stays_readable(project: Projec
     assert before and before <= readable_in(remote)
 
 
+def test_packs_without_a_sound_header_or_pack_index_are_read_by_what_they_say_of_themselves(
+    project: Project, remote: Path
+):
+    before = readable_in(remote)
+    for file in indexes(remote) + packs(remote):
+        flip(file, 0)
+    clone = project.clone("clone")
+    clone.run("config", "--local", "remote.origin.allow", str(remote))
+    clone.run("fsck", "-r", "origin", "--full", "--repair", code=12)
+    assert readable_in(remote) == before
+
+
 def test_a_repair_without_full_reads_no_pack_and_mends_what_is_lost(project: Project, remote: Path):
     packs(remote)[0].unlink()
     project.run("fsck", "-r", "origin", "--repair")

@@ -200,6 +200,32 @@ def test_where_every_object_is_sound_all_of_them_stay_readable(template: Project
         shutil.rmtree(root)
 
 
+@pytest.mark.parametrize("is_swapped", [False, True], ids=["head", "swapped"])
+def test_what_no_sound_pack_index_tells_of_stays_readable(
+    template: Project, tmp_path: Path, is_swapped: bool
+):
+    # Packs whose headers are damaged tell what they hold, and those that are cut off what damaged indexes tell of them.
+    root = tmp_path / "copy"
+    shutil.copytree(template.root, root, symlinks=True)
+    shutil.rmtree(root / ".git/datavc/cache/clones")
+    digests = readable(root)
+    copy = Project(root, template.environment)
+    indexes = stored(copy, "indexes")
+    contents = [index.read_bytes() for index in indexes]
+    for index, content in zip(indexes, [*contents[1:], contents[0]], strict=True):
+        if is_swapped:
+            overwrite(index, content)
+        else:
+            flip(index, 0)
+    for pack in stored(copy):
+        if is_swapped:
+            overwrite(pack, pack.read_bytes()[:-1])
+        else:
+            flip(pack, 0)
+    repair(Repo.find(root))
+    assert readable(root) >= digests
+
+
 @pytest.mark.parametrize("examples", [12, pytest.param(150, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_whatever_was_damaged_a_repair_makes_nothing_unreadable(
     template: Project, tmp_path: Path, examples: int

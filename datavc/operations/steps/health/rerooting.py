@@ -42,7 +42,9 @@ def mend_indexes(
         return set()
     store.prepare()
     progress.note(f"pack indexes of {store.describe()} are made again from its packs")
-    rebuild_indexes(store.backend, spoilt, {pack for packs in sound.values() for pack in packs})
+    rebuild_indexes(
+        store.backend, spoilt, {pack for packs in sound.values() for pack in packs}, store.algorithm
+    )
     mending = _Mending(store, lost, damaged, _judged(store)[0])
     return {root.digest for root in hit if mending.counts_again(root) and root.repo == store.repo_id}
 
