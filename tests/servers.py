@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret-of-no-worth"}
 START_SECONDS = 60
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -50,7 +52,10 @@ class S3Server:
         with contextlib.closing(client):
             client.create_bucket(Bucket=name)
             if keeps_versions:
-                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+                try:
+                    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+                except client.exceptions.ClientError as error:
+                    pytest.skip(f"the server keeps no versions: {error}")
         return name
 
 
