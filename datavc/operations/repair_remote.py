@@ -60,7 +60,7 @@ def repair_remote(
     done = []
     threads = threads_for(DEFAULT_MEMORY)
     with transfer_threads(threads, [store]) as executor:
-        pushing = Pushing(repo, store, executor, threads=threads, progress=progress)
+        pushing = Pushing(repo, store, executor, threads=threads, progress=progress, broken=damaged)
         for version in _versions(repo, store):
             failed = None
             root = store.root(version.digest)

@@ -126,6 +126,17 @@ def test_packs_without_a_sound_header_or_pack_index_are_read_by_what_they_say_of
     clone.run("config", "--local", "remote.origin.allow", str(remote))
     clone.run("fsck", "-r", "origin", "--full", "--repair", code=12)
     assert readable_in(remote) == before
+    project.run("fsck", "-r", "origin", "--full", "--repair")
+    assert is_whole(project)
+
+
+def test_packs_that_are_damaged_beside_their_pack_indexes_are_sent_again_at_once(
+    project: Project, remote: Path
+):
+    for file in indexes(remote) + packs(remote):
+        flip(file, 0)
+    assert "not whole" not in project.run("fsck", "-r", "origin", "--full", "--repair").out
+    assert is_whole(project)
 
 
 def test_a_repair_without_full_reads_no_pack_and_mends_what_is_lost(project: Project, remote: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -65,7 +65,8 @@ class Pushed:
 class Pushing:
     """Pushes versions to one remote, one after the other. ``pushed`` are those that are done, which later ones build on.
 
-    With ``read_all`` every pack that is there is read where nothing is believed.
+    With ``read_all`` every pack that is there is read where nothing is believed. Packs that are ``broken`` there are replaced
+    where they are sent, also where no pack index told of them.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Pushing:
         threads: int,
         progress: Progress,
         read_all: bool = False,
+        broken: Iterable[bytes] = (),
     ) -> None:
         self._repo = repo
         self._remote = remote
@@ -84,6 +86,7 @@ class Pushing:
         self._threads = threads
         self._progress = progress
         self._read_all = read_all
+        self._broken_there = {layout.pack_path(pack) for pack in broken}
         self._judged: dict[bytes, bool] = {}
         self._pushed: dict[bytes, Digest] = {}
         self._purged: set[bytes] = set()
@@ -302,7 +305,7 @@ class Pushing:
             self._executor,
             threads=self._threads,
             pack_bytes=pack_bytes,
-            broken=foundation.broken,
+            broken=foundation.broken | self._broken_there,
             progress=self._progress,
         )
         # In a proved foundation each row stands for itself, so chunks of whole files are sent again.
@@ -316,6 +319,7 @@ class Pushing:
         )
         with cache.scratch() as scratch:
             sender.send(plan, scratch, lambda chunk: held(chunk) is not None)
+        self._broken_there -= sender.target.replaced
         self._progress.end()
         self._seconds += time.monotonic() - began
         self._sent_bytes += self._remote.requests.written_bytes - before
