@@ -11,8 +11,9 @@ from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.examining.outside import scan_outside
+from datavc.operations.steps.naming.committed import first_commits
 from datavc.operations.steps.trees.trees import TreeSource
-from datavc.operations.whence import dataset_roots
+from datavc.operations.whence import dataset_roots, tags_of
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 
@@ -21,13 +22,15 @@ from datavc.repo import Repo
 class Identified:
     """The nearest of ``versions`` that were compared; ``same`` files are at the same path with the same content.
 
-    ``moved`` have their content elsewhere in the version. Of ``absent`` versions the trees are not here.
+    ``commit`` is the first that has it, None where none does; ``tags`` are the dataset's own that name it. ``moved`` have
+    their content elsewhere in the version. Of ``absent`` versions the trees are not here.
     """
 
     dataset: bytes | None = None
     version: Digest | None = None
     commit: str | None = None
     when: str | None = None
+    tags: tuple[str, ...] = ()
     same: int = 0
     added: list[bytes] = field(default_factory=list)
     removed: list[bytes] = field(default_factory=list)
@@ -76,6 +79,9 @@ def identify(repo: Repo, folder: bytes, *, jobs: int = 1, progress: Progress = S
         if score[0] and score > best:
             best = score
             _describe(result, root, here, there, same)
+    if result.dataset is not None and result.version is not None:
+        result.commit = first_commits(repo, result.dataset, {result.version}).get(result.version)
+        result.tags = tuple(tags_of(repo, result.dataset).get(result.version, ()))
     return result
 
 
@@ -93,7 +99,7 @@ def _describe(
     result: Identified, root: Root, here: dict[bytes, bytes], there: dict[bytes, bytes], same: int
 ) -> None:
     result.dataset, result.version = root.path, root.digest
-    result.commit, result.when = root.commit, root.when
+    result.when = root.when
     result.same = same
     known = set(there.values())
     fresh = sorted(here.keys() - there.keys())

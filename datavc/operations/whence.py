@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datavc.errors import DatavcError, NotFoundError, StorageError
 from datavc.formats.digest import Digest
@@ -12,10 +12,12 @@ from datavc.formats.paths import show
 from datavc.formats.root import Root
 from datavc.formats.tree import FOLDER
 from datavc.operations.steps.examining.outside import row_of_folder
+from datavc.operations.steps.naming.committed import first_commits
 from datavc.operations.steps.runs.lineageindex import Known, LineageIndex
 from datavc.operations.steps.runs.recordstore import RECORD
 from datavc.operations.steps.runs.rundata import row_of_file
 from datavc.operations.steps.trees.trees import TreeSource
+from datavc.operations.tag import tags
 from datavc.progress import SILENT, Progress
 from datavc.repo import Repo
 
@@ -34,13 +36,17 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A version of a dataset that has the bytes, at the path ``path``; ``commit`` where it was added."""
+    """A version of a dataset that has the bytes, at the path ``path``, and was stored at ``when``.
+
+    ``commit`` is the first that has it, None where none does; ``tags`` are the dataset's own that name it.
+    """
 
     dataset: bytes
     version: Digest
     path: bytes
-    commit: str | None
     when: str
+    commit: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,6 +94,7 @@ def whence(repo: Repo, path: bytes, *, jobs: int = 1, progress: Progress = SILEN
     finally:
         index.close()
     _search_versions(repo, origin)
+    _name_versions(repo, origin)
     return origin
 
 
@@ -108,7 +115,7 @@ def _search_versions(repo: Repo, origin: Origin) -> None:
     for root in dataset_roots(repo):
         origin.versions += 1
         if root.digest == origin.digest:
-            origin.held.append(Held(root.path, root.digest, b"", root.commit, root.when))
+            origin.held.append(Held(root.path, root.digest, b"", root.when))
             continue
         if root.kind != "folder":
             continue
@@ -120,7 +127,28 @@ def _search_versions(repo: Repo, origin: Origin) -> None:
             origin.absent += 1
             continue
         if inner is not None:
-            origin.held.append(Held(root.path, root.digest, inner, root.commit, root.when))
+            origin.held.append(Held(root.path, root.digest, inner, root.when))
+
+
+def _name_versions(repo: Repo, origin: Origin) -> None:
+    for path in dict.fromkeys(held.dataset for held in origin.held):
+        versions = {held.version for held in origin.held if held.dataset == path}
+        commits, tags = first_commits(repo, path, versions), tags_of(repo, path)
+        origin.held = [
+            replace(held, commit=commits.get(held.version), tags=tuple(tags.get(held.version, ())))
+            if held.dataset == path
+            else held
+            for held in origin.held
+        ]
+
+
+def tags_of(repo: Repo, path: bytes) -> dict[Digest, list[str]]:
+    """The names, ``PATH@NAME``, that the dataset at ``path`` has tags for, by version."""
+    found: dict[Digest, list[str]] = {}
+    for known in tags(repo, repo.root_bytes + b"/" + path) if repo.git is not None else ():
+        if known.path == path and known.digest is not None:
+            found.setdefault(known.digest, []).append(show(known.tag))
+    return found
 
 
 def _find(trees: TreeSource, top: bytes, wanted: bytes, where: dict[bytes, bytes | None]) -> bytes | None:

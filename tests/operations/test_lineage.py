@@ -260,3 +260,31 @@ def test_a_folder_of_unknown_files_is_said_to_be_unknown(story: Project, tmp_pat
 
     assert "nothing in it" in story.run("identify", str(tmp_path / "x"), code=1).out
     assert story.run("identify", str(tmp_path / "x/y"), code=1).err
+
+
+def test_a_version_is_named_by_the_commit_that_brought_it_and_by_its_tag(project: Project, tmp_path: Path):
+    project.write({"raw/1.txt": "a\n", "raw/2.txt": "b\n"})
+    project.run("add", "raw")
+    brought = project.commit("brings the version")
+    project.write({"raw/1.txt": "another\n"})
+    project.run("add", "raw")
+    project.write({"code.py": "1"})
+    project.git("add", "code.py")
+    project.git("commit", "-qm", "not the pointer")
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / "1.txt").write_text("a\n")
+
+    assert f"of commit {brought[:12]}" in project.run("whence", str(share / "1.txt")).out
+    assert f"of commit {brought[:12]}" in project.run("identify", str(share)).out
+
+    # What no commit has is of none, though it was added at one.
+    (tmp_path / "new").write_text("another\n")
+    assert "of commit" not in project.run("whence", str(tmp_path / "new")).out
+    assert "of commit" not in project.run("identify", "raw").out
+
+    project.run("tag", "raw", "v1", brought)
+    assert "in the dataset raw@v1, version" in project.run("whence", str(share / "1.txt")).out
+    assert f"{share}: raw@v1, version" in project.run("identify", str(share)).out
+    (held,) = json.loads(project.run("whence", str(share / "1.txt"), "--json").out)["held"]
+    assert (held["commit"], held["tags"]) == (brought, ["raw@v1"])

@@ -65,5 +65,6 @@ def _sentence(found: Identified) -> str:
         if paths
     ]
     where = f" of commit {found.commit[:12]}" if found.commit else ""
-    version = f"{show_path(found.dataset)}, version {found.version.short}{where}"
+    name = found.tags[-1] if found.tags else show_path(found.dataset)
+    version = f"{name}, version {found.version.short}{where}"
     return f"{version}, {', '.join(parts) or 'exactly'}"

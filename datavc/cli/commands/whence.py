@@ -69,7 +69,6 @@ def _run(made: Made) -> str:
 
 def _place(held: Held) -> str:
     where = f" of commit {held.commit[:12]}" if held.commit else ""
+    name = held.tags[-1] if held.tags else show_path(held.dataset)
     inner = f"{show_path(held.path)} in " if held.path else ""
-    return (
-        f"{inner}the dataset {show_path(held.dataset)}, version {held.version.short}{where}, {held.when[:10]}"
-    )
+    return f"{inner}the dataset {name}, version {held.version.short}{where}, {held.when[:10]}"
