@@ -33,7 +33,7 @@ from datavc.operations import gc as operation
 from datavc.operations.steps.cleaning import collecting, repacking
 from datavc.operations.steps.cleaning.marking import Marks
 from datavc.progress import SILENT
-from datavc.store import claim, garbage, layout, tombstones
+from datavc.store import claim, garbage, layout, purging, tombstones
 from datavc.store.index import IndexBuilder, ObjectIndex, list_indexes
 from datavc.store.packwriter import SealedPack
 from datavc.store.purged import write_purged
@@ -107,7 +107,7 @@ class World:
     def __init__(self, choose: Choose, scratch: Path, patch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         self.scratch = scratch
-        for module in (times, tombstones, claim, garbage, collecting):
+        for module in (times, tombstones, claim, garbage, collecting, purging):
             patch.setattr(module, "time", self.clock.module())
         patch.setattr(operation, "mark", lambda repo, shared: Marks())
         patch.setattr(repacking, "Live", _live)

@@ -13,6 +13,7 @@ came later, and its writer sees the note.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from datavc.errors import (
     DatavcError,
     IntegrityError,
     MalformedError,
+    StorageError,
     StoredFileNotFound,
     UnsupportedFormat,
 )
@@ -43,7 +45,7 @@ from datavc.store.purged import purged_digests
 from datavc.store.reader import ObjectReader
 from datavc.store.repointing import Rewriting, reindex
 from datavc.store.rewriting import begin_rewriting, repoint_roots, rewrite_packs
-from datavc.store.tombstones import DONE, PURGING, REWRITTEN, Guard, new_id
+from datavc.store.tombstones import DONE, PURGING, REWRITTEN, SHORTEST_GRACE_SECONDS, Guard, new_id
 from datavc.store.who import who_am_i
 
 _ROUNDS = 10
@@ -102,6 +104,7 @@ class StorePurge:
         self._chunks = chunks or {}
         self._hold = hold
         self._progress = progress
+        self._announced = 0.0, 0.0
 
     def survey(self) -> Survey:
         """What would go. Reads the end of every pack, and all chunk lists.
@@ -185,7 +188,8 @@ class StorePurge:
             if is_settled:
                 break
         if is_settled:
-            self._delete([*map(layout.index_path, done.indexes), *map(layout.pack_path, done.packs)])
+            gone = [*map(layout.index_path, done.indexes), *map(layout.pack_path, done.packs)]
+            self._delete(gone, self._require_announced)
             self._backend.write(note + DONE, b"")
 
     def _end_notes(self) -> None:
@@ -209,6 +213,16 @@ class StorePurge:
             tuple(done.added),
         )
         self._backend.replace(note + REWRITTEN, encode_rewritten(rewritten))
+        self._announced = time.monotonic(), time.time()
+
+    def _require_announced(self) -> None:
+        """gc tidies notes away that are a day old; what goes after that, no writer would know of. Raises StorageError."""
+        elapsed = max(time.monotonic() - self._announced[0], abs(time.time() - self._announced[1]))
+        if elapsed > SHORTEST_GRACE_SECONDS / 2:
+            raise StorageError(
+                f"purging {self._backend.describe()} was interrupted for {int(elapsed // 3600)} hours",
+                "run the same command again",
+            )
 
     def _reindex_new(self, done: Rewriting) -> bool:
         """Pack indexes that came meanwhile and name a pack that goes: whether there were any."""
@@ -220,9 +234,10 @@ class StorePurge:
                 continue
         return len(done.indexes) > before
 
-    def _delete(self, names: Iterable[str]) -> None:
+    def _delete(self, names: Iterable[str], require: Callable[[], None] = lambda: None) -> None:
         for name in names:
             self._hold()
+            require()
             self._backend.delete(name)
 
     def _footer(self, item: tuple[bytes, int]) -> PackFooter | None:

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 from killing import Killed, Stopping
-from schedules import Inline, Schedule, ScheduledBackend, at_random
+from schedules import Clock, Inline, Schedule, ScheduledBackend, at_random
 from stored import REPO_ID, XXH, contents, open_reader, unpacked, write_index, write_packs, write_root
 
 from datavc.backends.base import Backend
 from datavc.backends.memory import MemoryBackend
 from datavc.backends.wrapping import WrappingBackend
-from datavc.errors import ConflictError, DatavcError, IntegrityError
+from datavc.errors import ConflictError, DatavcError, IntegrityError, StorageError
 from datavc.formats.digest import Digest
 from datavc.formats.pack import DATA, META
 from datavc.formats.tree import FILE, Tree, encode_tree
-from datavc.store import layout
+from datavc.store import layout, purging
 from datavc.store.blobwriter import BlobWriter, pack_chunks
 from datavc.store.chunking import BLOB_CUTS, cut_points
 from datavc.store.index import IndexBuilder, ObjectIndex
@@ -277,6 +277,29 @@ def test_who_writes_a_root_anew_while_a_purge_passes_leaves_the_one_that_the_pur
     root = read_root(world.plain, REPO_ID, digest)
     assert root is not None and world.first not in root.indexes
     world.check()
+
+
+def test_who_slept_for_a_day_before_deleting_gives_up_and_the_same_again_finishes(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A gc may have tidied its note away, so that writers rely on what is about to go (schedule 201593)."""
+    clock = Clock()
+    monkeypatch.setattr(purging, "time", clock.module())
+
+    class Asleep(WrappingBackend):
+        def replace(self, name: str, data: bytes) -> None:
+            super().replace(name, data)
+            if name.startswith(layout.ROOTS):
+                clock.seconds += 86_400
+
+    memory = MemoryBackend()
+    store = Store(memory, scratch)
+    with pytest.raises(StorageError, match="interrupted for 24 hours"):
+        store.purge(Asleep(memory), scratch).run()
+    store.assert_readable()
+    store.purge(memory, scratch).run()
+    store.assert_purged()
+    store.assert_readable()
 
 
 def test_packs_that_are_written_again_after_a_purge_may_be_relied_on(scratch: Path):
