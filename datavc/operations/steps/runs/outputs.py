@@ -15,6 +15,7 @@ from pathlib import Path
 from datavc.durable import fsync_folder, storage_errors, write_durably
 from datavc.errors import ConflictError
 from datavc.formats.paths import show
+from datavc.locking import is_free
 from datavc.progress import Progress
 from datavc.repo import Repo
 
@@ -142,17 +143,18 @@ def _remove(path: Path) -> None:
 
 
 def _hold(place: Path) -> int | None:
-    """A lock on the folder of one run, or None where its run is still at work."""
-    import fcntl
+    """A lock on the folder of one run, or None where its run is still at work. Raises StorageError.
 
+    On a file system without locks whoever asks is the only one.
+    """
     with storage_errors(place):
         fd = os.open(place / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        try:
+            found = is_free(fd)
+        except OSError:
+            os.close(fd)
+            raise
+    if found == "held":
         os.close(fd)
         return None
-    except OSError:
-        # A file system without locks: whoever asks is the only one.
-        pass
     return fd
