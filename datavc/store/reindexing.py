@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +21,8 @@ from datavc.errors import (
     UnsupportedFormat,
 )
 from datavc.formats.pack import DATA, LIST, PackFooter, encode_pack_header
-from datavc.formats.packindex import PackIndexReader
 from datavc.store import layout
-from datavc.store.index import IndexBuilder, Location, ObjectIndex
+from datavc.store.index import IndexBuilder, Location, ObjectIndex, open_index
 from datavc.store.packreader import read_footer
 from datavc.store.packwriter import SealedPack
 from datavc.store.reader import ObjectReader
@@ -68,11 +66,10 @@ class Told(NamedTuple):
 
 def rows_left(backend: Backend, name: str) -> list[Told]:
     """What a damaged pack index still tells of, as far as it can be read and its pack does not tell of it."""
-    path = layout.index_path(name)
     silent: dict[bytes, bool] = {}
     found = []
     try:
-        algorithm = PackIndexReader(partial(backend.read, path), backend.head(path).size).algorithm
+        algorithm = open_index(backend, name).algorithm
         index = ObjectIndex(backend, algorithm, [name], look=False)
         reader, sizes = ObjectReader(backend, algorithm, index.find), index.packs()
         for digest, location in index.locations():
@@ -129,9 +126,8 @@ def _publish_rows(target: Backend, rows: list[Told]) -> None:
 
 def _packs_of(backend: Backend, name: str) -> dict[bytes, int]:
     """The packs that an index names, and their lengths, where its head is sound."""
-    path = layout.index_path(name)
     try:
-        return dict(PackIndexReader(partial(backend.read, path), backend.head(path).size).packs)
+        return dict(open_index(backend, name).packs)
     except DatavcError:
         return {}
 
