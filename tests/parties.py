@@ -27,7 +27,6 @@ from schedules import Choose, Clock, Inline, Killed, Schedule
 import datavc
 from datavc.backends import opening
 from datavc.backends.base import StoredFile
-from datavc.backends.folder import FolderBackend
 from datavc.errors import DatavcError
 from datavc.formats.digest import Digest
 from datavc.formats.packindex import PackIndexReader
@@ -50,6 +49,7 @@ from datavc.operations.steps.transfers import transfer
 from datavc.repo import Repo
 from datavc.store import cache as stored
 from datavc.store import layout
+from datavc.store.cachefolder import CacheFolder
 from datavc.store.reader import ObjectReader
 from datavc.store.tombstones import GRACE_SECONDS
 
@@ -59,7 +59,7 @@ _LOADED = ("datavc.formats.times", "datavc.operations", "datavc.store", "datavc.
 _DROPPED = {"data/a": "to be dropped " * 300, "data/c": "and this " * 99}
 
 
-class ScheduledFolder(FolderBackend):
+class ScheduledFolder(CacheFolder):
     """A folder of which every request waits for its turn; files are stamped by the world's clock."""
 
     world: World
@@ -425,8 +425,9 @@ class Worlds:
         for kept in (deliver._open_reader, units._open_store, units._open_claims):
             kept.cache_clear()
         patch.setattr(ScheduledFolder, "world", world, raising=False)
-        for module in (stored, opening, units):
-            patch.setattr(module, "FolderBackend", ScheduledFolder)
+        patch.setattr(opening, "FolderBackend", ScheduledFolder)
+        for module in (stored, units):
+            patch.setattr(module, "CacheFolder", ScheduledFolder)
         patch.setattr(transfer, "TransferThreads", lambda threads: Inline())
         # Before Python 3.12 a cached property keeps all threads out of itself while one is in it, whatever it is of.
         patch.setattr(Repo, "cache", property(cache(_open_cache)))
