@@ -7,6 +7,7 @@ short stories; ``-m slow`` plays many long ones. A story that fails is printed a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -175,7 +176,11 @@ class Model(RuleBasedStateMachine):
 
     @rule(clone=clones, choice=st.integers(0, 10_000))
     def damage_and_repair(self, clone: str, choice: int) -> None:
-        """One bit of one file of a cache whose version is on the remote."""
+        """One bit of one file of a cache whose commits are on the remote.
+
+        What else the cache holds, saved by force or added and never committed, is nowhere else: its repair must say so,
+        and it comes back with a copy of the cache.
+        """
         project = self.project(clone)
         if self._head(clone) not in self.pushed or not set(self._history(clone)) <= self.pushed:
             return
@@ -183,9 +188,18 @@ class Model(RuleBasedStateMachine):
             path for kind in ("packs", "indexes") for path in self._cache(clone).glob(f"{kind}/**/*-*")
         )
         if files:
+            only_here, copy = self._only_here(clone), self.folder / "copy"
+            shutil.copytree(self._cache(clone), copy)
             flip(files[choice % len(files)])
             project.run("fsck", code=12)
-            project.run("fsck", "--repair")
+            repaired = project.run("fsck", "--repair", code=None)
+            if repaired.code:
+                lost = re.findall(r"(xxh128:\w+) is not whole: data cannot be fetched", repaired.out)
+                assert repaired.code == 12 and lost, repaired.out + repaired.err
+                assert all(any(whole.startswith(name) for whole in only_here) for name in lost), repaired.out
+                shutil.rmtree(self._cache(clone))
+                shutil.copytree(copy, self._cache(clone))
+            shutil.rmtree(copy)
             project.run("fetch")
             project.run("fsck")
 
@@ -237,6 +251,14 @@ class Model(RuleBasedStateMachine):
 
     def _has(self, clone: str, commit: str) -> bool:
         return self.project(clone).git("cat-file", "-t", commit, code=None).strip() == "commit"
+
+    def _only_here(self, clone: str) -> set[str]:
+        """The versions in a cache that are not on the remote."""
+        here, there = (
+            {root.name.replace("-", ":") for root in store.glob("roots/*/*")}
+            for store in (self._cache(clone), self.folder / "store")
+        )
+        return here - there
 
     def _cache(self, clone: str) -> Path:
         return self.folder / clone / ".git/datavc/cache"
