@@ -7,7 +7,7 @@ a key: what botocore says is looked at, never passed on.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 from datavc.errors import (
@@ -126,9 +126,11 @@ _OVERLOADED = {
 }
 
 
-@contextlib.contextmanager
-def s3_errors(place: str, name: str | None = None) -> Iterator[None]:
+class s3_errors:
     """Turn what botocore raises into ours, naming the ``place`` and, where it is about a file, its ``name``.
+
+    No generator, whose frames would keep the error and whatever the calling frames hold, such as the bytes of a pack, in
+    memory until garbage is looked for (Python 3.13).
 
     Raises:
         StoredFileNotFound: there is no such key.
@@ -137,20 +139,28 @@ def s3_errors(place: str, name: str | None = None) -> Iterator[None]:
         UsageError: the profile or the endpoint makes no sense.
         StorageError: anything else.
     """
-    try:
-        yield
-    except DatavcError:
-        raise
-    except Exception as error:
-        ours = _translated(error, place, place if name is None else f"{place}/{name}")
+
+    def __init__(self, place: str, name: str | None = None) -> None:
+        self._place = place
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, DatavcError):
+            return
+        place = self._place
+        ours = _translated(error, place, place if self._name is None else f"{place}/{self._name}")
         if ours is None:
-            raise
+            return
         try:
             raise ours from error
         finally:
-            # Its traceback has this frame: they would keep each other in memory, and the packs of the frames that called it,
-            # until garbage is looked for.
-            del ours
+            # Its traceback has this frame.
+            del ours, error, trace
 
 
 def error_code(error: Exception) -> str:
