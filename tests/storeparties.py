@@ -295,7 +295,7 @@ class World:
         reader = store.reader(index)
         found = index.find_many(OBJECTS[digest])
         assert OBJECTS[digest].keys() - self.purged <= found.keys(), "what is complete lacks something"
-        for key in found.keys() - before:
+        for key in sorted(found.keys() - before):
             assert reader.read(key, limit=1 << 20) == OBJECTS[digest][key]
 
     # Who deletes

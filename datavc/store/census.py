@@ -71,16 +71,16 @@ def take_census(backend: Backend, executor: Executor) -> Census:
     census.named = packs_named(backend, census.indexes, executor)
     census.roots = read_roots(backend, executor)
     named = indexes_named(census.roots)
-    for name in named.keys() - census.indexes.keys():
+    for name in sorted(named.keys() - census.indexes.keys()):
         census.indexes |= _unlisted(backend, named[name], layout.index_path(name), name, began)
     census.named |= packs_named(backend, census.indexes.keys() - census.named.keys(), executor)
-    for name in named.keys() & census.indexes.keys():
+    for name in sorted(named.keys() & census.indexes.keys()):
         if name not in census.named:
             raise ConflictError(
                 f"{layout.index_path(name)} was deleted from {backend.describe()} while this was looking at it",
                 "another datavc gc is at work there; when it is done, run the same command again",
             )
-        for pack in census.named[name].keys() - census.packs.keys():
+        for pack in sorted(census.named[name].keys() - census.packs.keys()):
             census.packs |= _unlisted(backend, named[name], layout.pack_path(pack), pack, began)
     return census
 
@@ -123,7 +123,7 @@ def packs_named(backend: Backend, names: Iterable[str], executor: Executor) -> d
                 "datavc fsck",
             ) from error
 
-    names = list(names)
+    names = sorted(names)
     found = zip(names, executor.map(read, names), strict=True)
     return {name: packs for name, packs in found if packs is not None}
 

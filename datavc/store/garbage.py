@@ -168,7 +168,7 @@ def sweep(
     going = [name for name in stone.indexes if name not in named]
     staying = packs_named(backend, (named.keys() | indexes.keys()) - set(going), executor)
     needed_packs = {pack for packs in staying.values() for pack in packs}
-    for name in filter(lambda name: named[name].root.complete, named.keys() - staying.keys()):
+    for name in filter(lambda name: named[name].root.complete, sorted(named.keys() - staying.keys())):
         raise damaged(backend, named[name].name, layout.index_path(name))
     packs = [pack for pack in map(layout.sealed_raw, stone.packs) if pack not in needed_packs]
     names = [*map(layout.index_path, going), *map(layout.pack_path, packs)]

@@ -182,16 +182,30 @@ class Guard:
             )
 
     def _withdraw(self, root: Root, replaced: Root | None, notes: _Rewritings) -> None:
-        """Put back what ``root`` replaced, naming what purge wrote instead of what it named; nothing, if that is gone too."""
+        """Put back what ``root`` replaced, naming what purges wrote instead of what it named; nothing, if that is gone."""
         while replaced is not None:
-            replaced = _followed(replaced, notes)
-            if not self._is_current(replaced, notes):
+            replaced = self._followed(replaced, notes)
+            if replaced is None:
                 break
             _write(self._backend, replaced)
             before, notes = notes, self._rewritings(list(self._backend.list(layout.TRASH)))
             if notes == before:
                 return
         self._backend.delete(layout.root_path(root.repo, root.digest))
+
+    def _followed(self, root: Root, notes: _Rewritings) -> Root | None:
+        """``root``, naming in place of its pack indexes what stays; None if nothing does.
+
+        Purges at once write each its own in place of one index, and what one of them wrote may go with the other.
+        """
+        names: dict[str, None] = {}
+        for name in root.indexes:
+            ways = _successors(name, notes)
+            staying = (way for way in ways if self._is_current(replace(root, indexes=(way,)), notes))
+            if (found := next(staying, None)) is None:
+                return None
+            names[found] = None
+        return replace(root, indexes=tuple(names))
 
     def _rewritings(self, files: list[StoredFile]) -> _Rewritings:
         names = {file.name for file in files}
@@ -303,16 +317,13 @@ def _is_done(note: str, names: set[str]) -> bool:
     return note.removesuffix(REWRITTEN) + DONE in names
 
 
-def _followed(root: Root, notes: _Rewritings) -> Root:
-    """``root``, naming what took the place of its pack indexes."""
-    taken = dict(pair for note, _ in notes.values() for pair in note.indexes)
-    names: dict[str, None] = {}
-    for name in root.indexes:
-        seen = {name}
-        while (name := taken.get(name, name)) not in seen:
-            seen.add(name)
-        names[name] = None
-    return replace(root, indexes=tuple(names))
+def _successors(name: str, notes: _Rewritings) -> list[str]:
+    """The pack index, then all that purges wrote in place of it, and in place of those."""
+    found = [name]
+    for one in found:
+        taken = {new for note, _ in notes.values() for old, new in note.indexes if old == one}
+        found += sorted(taken.difference(found))
+    return found
 
 
 def _touching(tombstones: dict[str, Doomed], root: Root, packs: dict[bytes, int]) -> list[Doomed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from datavc.store.packstream import PackStream
 from datavc.store.packwriter import SealedPack
 from datavc.store.purging import StorePurge
 from datavc.store.roots import begin_writing, new_root, publish_root, read_root
+from datavc.store.tombstones import REWRITTEN
 
 THREADS: Executor = Inline()
 _LIMIT = 64 << 20
@@ -277,6 +278,43 @@ def test_who_writes_a_root_anew_while_a_purge_passes_leaves_the_one_that_the_pur
     root = read_root(world.plain, REPO_ID, digest)
     assert root is not None and world.first not in root.indexes
     world.check()
+
+
+@pytest.mark.parametrize("order", ["12", "21"], ids=["the first is read first", "the second is read first"])
+def test_of_two_purges_at_once_who_is_too_late_leaves_what_the_other_wrote(
+    order: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What it wrote itself in place of a pack index goes with the other's packs (schedule 308969)."""
+    memory, small = MemoryBackend(), contents(4)
+    packs = write_packs(memory, scratch, small[:2]) + write_packs(memory, scratch, small[2:])
+    digest = Digest.of("xxh128", b"version")
+    write_root(memory, digest, [write_index(memory, packs)])
+
+    def choose(living: Sequence[int], last: int | None) -> int:
+        """The second lists the pack indexes, the first writes its note, the second does, and the first changes the root."""
+        has_listed = sum(1 for _ in memory.list(layout.PACKS)) > len(packs)
+        notes = sum(file.name.endswith(REWRITTEN) for file in memory.list(layout.TRASH))
+        return living[0] if notes == 2 or (has_listed and notes == 0) else living[-1]
+
+    names = iter(["purging-1", "purging-2", *(f"note-{number}" for number in order)])
+    monkeypatch.setattr(purging, "new_id", lambda: next(names))
+    schedule = Schedule(choose)
+    for gone in ([small[1]], [small[1], small[3]]):
+        backend = ScheduledBackend(memory, schedule)
+        schedule.add(
+            StorePurge(backend, "xxh128", set(map(XXH, gone)), scratch, THREADS, repo_id=REPO_ID).run
+        )
+
+    def assert_readable() -> None:
+        root = read_root(memory, REPO_ID, digest)
+        assert root is not None and root.complete
+        for raw in small[::2]:
+            assert open_reader(memory, *root.indexes).read(XXH(raw), limit=_LIMIT) == raw
+
+    schedule.run(assert_readable)
+    (refused,) = schedule.failures
+    assert isinstance(refused, ConflictError)
+    assert not any(raw in unpacked(memory) for raw in small[1::2])
 
 
 def test_who_slept_for_a_day_before_deleting_gives_up_and_the_same_again_finishes(
