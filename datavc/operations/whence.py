@@ -131,15 +131,19 @@ def _search_versions(repo: Repo, origin: Origin) -> None:
 
 
 def _name_versions(repo: Repo, origin: Origin) -> None:
-    for path in dict.fromkeys(held.dataset for held in origin.held):
-        versions = {held.version for held in origin.held if held.dataset == path}
-        commits, tags = first_commits(repo, path, versions), tags_of(repo, path)
-        origin.held = [
-            replace(held, commit=commits.get(held.version), tags=tuple(tags.get(held.version, ())))
-            if held.dataset == path
-            else held
-            for held in origin.held
-        ]
+    versions: dict[bytes, set[Digest]] = {}
+    for held in origin.held:
+        versions.setdefault(held.dataset, set()).add(held.version)
+    commits = {path: first_commits(repo, path, some) for path, some in versions.items()}
+    names = {path: tags_of(repo, path) for path in versions}
+    origin.held = [
+        replace(
+            held,
+            commit=commits[held.dataset].get(held.version),
+            tags=tuple(names[held.dataset].get(held.version, ())),
+        )
+        for held in origin.held
+    ]
 
 
 def tags_of(repo: Repo, path: bytes) -> dict[Digest, list[str]]:
